@@ -261,7 +261,7 @@ describe("an error response", () => {
     if (decisive[code] !== undefined) assert.strictEqual(tagOf(response(status, body(null, "", code))), tag)
   })
 
-  it("has the expected kind for each code of messages.create, and for each transient code of other endpoints", () => {
+  it("has the expected kind for each error code of messages.create, and for each transient error code of other endpoints", () => {
     assert.strictEqual(byCode.length, 133)
     const known = new Map(byCode.map(([status, code]) => [code, status]))
     for (const [code, tag] of named) {

@@ -92,7 +92,8 @@ export const withLong = ({ long, value }: Parsed, issues: ReadonlyArray<Issue>):
 /** The value, with the parts at these paths taken from `long`, which has the same shape. */
 const replaced = (value: unknown, long: unknown, paths: ReadonlyArray<Issue["path"]>): unknown => {
   if (paths.length === 0) return value
-  // A path may use other names than the JSON, and then lead nowhere: take all of `long`.
+  // A path that ends here means the complete value. Another path may use names that the JSON does not have, and then the
+  // part with the issue is unknown. In both cases, take `long` as a whole.
   if (!isObjectOrArray(value) || paths.some(([key]) => key === undefined || !hasProperty(value, key))) return long
   const inside = new Map<string, Array<Issue["path"]>>()
   for (const [key, ...rest] of paths) {

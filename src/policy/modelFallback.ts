@@ -112,7 +112,7 @@ const modelsIn = (context: Context.Context<never>): Models => {
   return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
 }
 
-/** The chain moved to the next model that may succeed after this error, if there is one. */
+/** Returns the chain at the next model that may succeed after this error; `undefined` if there is none. */
 export const next = (
   chain: Chain,
   error: ClaudeError,
@@ -138,7 +138,7 @@ export const next = (
   return nextIn({ ...others, models: larger }, larger[0])
 }
 
-/** The chain moved to the next model after the current model took too long. */
+/** Returns the chain at the model to ask after one that used up its time; `undefined` if no model is left. */
 const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
   const others = withoutAsked(chain, chain.model ?? known)
   return nextIn(others, others.models[0])

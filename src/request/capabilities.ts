@@ -137,7 +137,10 @@ export const charactersIn = (
   enough = Infinity
 ): number => textIn([system, tools, messages], enough, 0)
 
-/** Skips base64 data, thinking of earlier turns, and encrypted text. */
+/**
+ * Counts the characters of texts, plus one for each array and object. Base64 data, thinking of earlier turns and encrypted
+ * text do not count.
+ */
 const textIn = (value: unknown, enough: number, depth: number): number => {
   if (isString(value)) return value.length
   if (depth > maxDepth || value === null || typeof value !== "object") return 0

@@ -193,8 +193,10 @@ const through = (client: BaseAnthropic, { mask }: Mask.Keys): Sender => ({
 const bearer = (key: string | undefined) => key === undefined ? undefined : { authorization: `Bearer ${key}` }
 
 /**
- * Sends with a `fetch` of this library. The SDK builds URL and headers once, and later requests reuse them with their own
- * key: building them each time would cost as much as all other work of this library for a request.
+ * Sends message requests by calling `fetch` directly. The SDK builds URL and headers once, and later requests reuse them
+ * with their own key: building them each time would cost as much as all other work of this library for a request. `fetch`
+ * must not change the headers, because several requests share them. Requests with a `user_profile_id` or a `workspace_id`,
+ * token counts and model lists go through the client.
  */
 const direct = (client: BaseAnthropic, fetch: Fetch, keys: Mask.Keys): Sender => {
   const any = through(client, keys)

@@ -379,7 +379,7 @@ describe("a request", () => {
 })
 
 describe("the mendings", () => {
-  it("have a source each", () => {
+  it("each name a message of the API or a page of its documentation as the source", () => {
     for (const { source } of mendings) assert.match(source, /^(API|platform\.claude\.com)/)
   })
 })

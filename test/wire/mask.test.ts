@@ -378,7 +378,7 @@ describe("a quotation", () => {
     )
   })
 
-  it("of content that repeats itself is replaced by one mark, from its first to its last character", () => {
+  it("of repetitive content is replaced completely by one mark", () => {
     const line = "| name     | room |\n| Meier    | 0012 |\n"
     const content = line.repeat(50) + secret + "=".repeat(100) + secret
     for (const from of [0, 5, 1900, 1990]) {

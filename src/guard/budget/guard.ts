@@ -14,7 +14,7 @@ import { chargeOf, leaseOf, ticketOf } from "./lease.ts"
 import type { Status } from "./RetryBudget.ts"
 import type { Settings } from "./settings.ts"
 
-/** The longest wait of a call, in milliseconds: as long as the `overall` of `Policy.standard`. */
+/** The longest wait for credit for one extra attempt, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
 /** The time reserved for the attempt itself, in milliseconds: few answers take less than a second. */
