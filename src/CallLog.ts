@@ -91,7 +91,10 @@ export type Event =
   }
   | Next & { readonly _tag: "Restarted" | "Resumed" }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
-  /** The end of a call. A call that is interrupted, or fails with an error of the application, has no such event. */
+  /**
+   * A call ends with `GaveUp` or `CallSucceeded`. A call that is interrupted, or fails with an error of the application, has
+   * neither event.
+   */
   | Common & {
     readonly _tag: "GaveUp"
     readonly error: ClaudeError

@@ -14,9 +14,9 @@ import { exact } from "./plainJson.ts"
 
 /**
  * Decodes a complete answer. Claude may write a value, use a tool, write a corrected value, and then only confirm it. So
- * `decode` takes the last text between tool blocks that contains a value of the schema other than a footnote. If there is
- * none, or it contains two such values, it decodes the whole text, because a tool block may split a value. Issues refer to
- * the caller's schema, if possible, and not to the form of that schema for the API.
+ * `decode` takes the last text between tool blocks that contains a value of the schema; a footnote like `[1]` does not
+ * count. If no text contains such a value, or that text contains two, it decodes the whole text, because a tool block may
+ * split a value. Issues refer to the caller's schema, if possible, and not to the form of that schema for the API.
  */
 export const decode = <A, RD>(
   output: Output<A, RD>,

@@ -193,7 +193,7 @@ describe("the rest of an answer", () => {
       ]))
     ))
 
-  it.effect("may begin its repetition within the last 100 characters of a long text, at the start of a word", () =>
+  it.effect("repeats only the whole words in the last 100 characters of a long text", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 1 } }))
       assert.strictEqual(text, `${"word ".repeat(60)}end.`)

@@ -447,7 +447,7 @@ describe("a stream under a policy", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
 
-  it.effect("restarts on the current model, and gives up after the last model", () =>
+  it.effect("restarts on the same model, then asks the next model, and gives up after the last model", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({

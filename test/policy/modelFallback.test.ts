@@ -257,7 +257,7 @@ describe("the next model", () => {
       assert.lengthOf(models, 1)
     }))
 
-  it.effect("fails with an error that has the history of all models, with a policy and without", () =>
+  it.effect("fails with an error that has the history of all models, under a policy and in `Fallback.models` without a policy", () =>
     Effect.gen(function*() {
       const ladder = ["claude-haiku-5-5", "claude-opus-5"]
       const under = yield* Claude.text("hi").pipe(

@@ -31,7 +31,7 @@ export interface Ticket {
   readonly until: number
   /** `undefined` without a quota. */
   priced: Priced | undefined
-  /** The cached estimate of `sizeOf`, used if there is no quota. */
+  /** The estimate that `sizeOf` caches. If `priced` is set, `sizeOf` returns the cost in it and needs no estimate. */
   size: Quota.Amount | undefined
   /** Set when the call is admitted. */
   taken: Taken | undefined

@@ -169,7 +169,7 @@ export const send = (machine: Machine, recorder: Recorder, params: Params): Effe
     }
   }))
 
-/** A complete answer. */
+/** The status and the headers of an answer that arrived completely. `send` does not return the content. */
 export interface Sent {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
