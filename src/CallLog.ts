@@ -91,10 +91,7 @@ export type Event =
   }
   | Next & { readonly _tag: "Restarted" | "Resumed" }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
-  /**
-   * A call ends with `GaveUp` or `CallSucceeded`. A call that is interrupted, or fails with an error of the application, has
-   * neither event.
-   */
+  /** A call has neither `GaveUp` nor `CallSucceeded` if it is interrupted, or fails with an error of the application. */
   | Common & {
     readonly _tag: "GaveUp"
     readonly error: ClaudeError
