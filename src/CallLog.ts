@@ -109,8 +109,10 @@ export type Event =
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
   /** The circuit of a model, or of the whole account if `model` is `*`, opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
-  /** The circuit sent a probe, closed again, or was isolated by hand. */
-  | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
+  /** The circuit sent a probe, or closed again. */
+  | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" }
+  /** The circuit was isolated by hand, for `openFor` or, if that is undefined, until a reset. */
+  | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | undefined }
   /** The success rate that a `Monitor` measures fell below its objective, or recovered. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
 

@@ -204,6 +204,5 @@ export const ofLength = (limit: unknown): string =>
     ? ` of ${Duration.format(Duration.millis(Math.round(Duration.toMillis(limit))))}`
     : ""
 
-/** Rounded up. Empty for a wait that is missing or no duration. */
 export const inSeconds = (what: string, wait: unknown): string =>
   Duration.isDuration(wait) ? `; ${what} in ${Math.ceil(Duration.toSeconds(wait))} s` : ""

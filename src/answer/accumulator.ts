@@ -124,7 +124,7 @@ export const toAttemptError = (
   return new ClaudeError.PartialAnswer({
     ...known,
     limits,
-    detail: error.message,
+    detail: breakOf(error),
     errorCode: error.errorCode,
     because: error._tag,
     permanent: isPermanentMidway(error),
@@ -132,6 +132,14 @@ export const toAttemptError = (
     cause: error
   })
 }
+
+/** The API was reached, although the error of a connection that breaks later says that it was not. */
+const breakOf = (error: ClaudeError.ClaudeError): string =>
+  error._tag === "Unreachable"
+    ? `the connection was lost${error.code === undefined ? "" : ` (${error.code})`}${
+      error.detail === undefined ? "" : `: ${error.detail}`
+    }`
+    : error.message
 
 /** The model, request id, rate limits, content and usage so far, as fields of an error. */
 export const arrived = (self: Accumulator, now: number): CallContext.Interrupted["about"] => {

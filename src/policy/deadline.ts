@@ -42,8 +42,9 @@ export const overall = <A, E, R>(
   length: number
 ): Effect.Effect<A, E | DeadlineExceeded, R> =>
   Effect.contextWith((context: Context.Context<R>) => {
-    const now = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
-    return until(self, Math.min(Context.get(context, Current.Deadline), now + length), exceededAfter)
+    const own = Context.get(context, Clock.Clock).currentTimeMillisUnsafe() + length
+    const outer = Context.get(context, Current.Deadline)
+    return own <= outer ? until(self, own, () => exceededAfter(length)) : until(self, outer, exceededAfter)
   })
 
 const exceededAfter = (millis: number): DeadlineExceeded =>

@@ -84,7 +84,7 @@ const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
       return Arbitrary.sampleEffect(Arbitrary.schema(type as never), { count: 1, size, seed: "1" })
     })
   return sampled(0, { onEnter: plain }).pipe(
-    // Plain values cannot fill, for example, a list of two unique strings, or a date with at most three characters.
+    // Plain values cannot fill every schema: two unique strings, for example, cannot both be the same plain text.
     Effect.catchCause(() => sampled(5, {})),
     Effect.map(([value]) => value),
     Effect.catchCause((cause) => Effect.fail(because(Cause.squash(cause))))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Redacted, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Claude, type ClaudeError, Current, Policy, Retry, Timeout } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
@@ -102,6 +102,17 @@ describe("DeadlineExceeded", () => {
   const retried = { retry: { Overloaded: Retry.linear({ times: 3, base: "1 second" }) } }
   const again = Policy.apply(retried)
   const five = Timeout.overall("5 seconds")
+
+  it.effect("names the limit as it was set, even if the clock moves while the call starts", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      let read = 0
+      const moving: Clock.Clock = { ...clock, currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + read++ }
+      const call = five(ask).pipe(Effect.provideService(Clock.Clock, moving), Effect.flip)
+      const running = yield* Effect.forkChild(call, { startImmediately: true })
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual((yield* Fiber.join(running)).message, "The call reached its time limit of 5s.")
+    }).pipe(Effect.provide(FakeClaude.layer([stalls]))))
 
   const told = <A, R>(call: Effect.Effect<A, ClaudeError.ClaudeError, R>) =>
     Effect.gen(function*() {

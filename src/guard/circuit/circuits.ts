@@ -146,7 +146,11 @@ const eventOf = (
     case "Closed":
       return { _tag: "CircuitClosed", ...common }
     case "Isolated":
-      return { _tag: "CircuitIsolated", ...common }
+      return {
+        _tag: "CircuitIsolated",
+        ...common,
+        openFor: state._tag === "Isolated" && state.until !== null ? Duration.millis(state.until - now) : undefined
+      }
     case "Admitted":
       return decision.probe
         ? { _tag: "CircuitProbed", ...common }

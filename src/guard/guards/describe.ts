@@ -105,7 +105,7 @@ const amounts = (
       "quota",
       `uses ${percent(own.headroom)} of ${usual === "" ? "the limits below" : usual} per ${Refuse.period(per)}${
         told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report the remaining quota)`
-      }, at most ${percent(own.burst)} in one burst; input tokens ${
+      }, at most ${percent(own.burst)} of each limit in one burst; input tokens ${
         estimate === "count" ? "counted by the API" : "estimated from characters"
       }`
     ),

@@ -710,6 +710,19 @@ describe("a circuit whose clock is set back by an hour", () => {
     ))
 })
 
+describe("CircuitIsolated", () => {
+  it.effect("says for how long the circuit is isolated, and nothing about the length if it is until a reset", () =>
+    Effect.gen(function*() {
+      const { circuits, events } = watched({})
+      yield* circuits.isolate("a", 60_000)
+      yield* circuits.isolate("b", undefined)
+      assert.deepStrictEqual(
+        events.map((event) => event._tag === "CircuitIsolated" ? event.openFor : event),
+        [Duration.minutes(1), undefined]
+      )
+    }))
+})
+
 describe("a circuit that is isolated for a time", () => {
   it.effect("logs once that it has closed, at the first request after that time", () =>
     Effect.gen(function*() {

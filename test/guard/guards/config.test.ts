@@ -291,7 +291,7 @@ describe("Guards.describe", () => {
       gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
       queue     4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
-      quota     uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% in one burst; input tokens counted by the API
+      quota     uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% of each limit in one burst; input tokens counted by the API
                 haiku: 100 requests
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s; stays open for 20s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
