@@ -66,8 +66,8 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
 }
 
 /**
- * Like `layer`, but without a `client`, reads a missing key and address from the configuration when the layer is built:
- * the key from `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from
+ * Like `layer`. If no `client` is set, a missing key and a missing address are read from the configuration when the
+ * layer is built: the key from `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from
  * `ANTHROPIC_BASE_URL`. Fails with a `ConfigError` that names the missing or invalid option and does not show a key.
  */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>

@@ -69,10 +69,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           })
         }
       )
-    /**
-     * Runs `change`, and then asks the next account. If no account is left, or `error` leads to no further account, returns
-     * `last`.
-     */
+    /** Returns `last` if no account is left, or `error` leads to no further account. Otherwise runs `change` and asks that account. */
     const next = (
       account: number,
       error: ClaudeError,
