@@ -242,7 +242,7 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   override get message() {
     const model = this.model === undefined ? "" : ` to ${String(this.model)}`
     const what = this.by === "quota"
-      ? `The rate limit leaves no room for a call${model} in time`
+      ? `The guards' rate limit (the quota, or the pause after a 429) leaves no room for a call${model} in time`
       : `Too many calls${model} are running or waiting${this.by === undefined ? "" : ` (${String(this.by)} limit)`}`
     const all = `${what}, so nothing was sent${inSeconds("try again", this.retryAfter)}`
     return sentence(this.detail === undefined ? all : "Nothing was sent", this)

@@ -19,7 +19,7 @@ type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** Sets limits for each attempt, which fails with `TimedOut` at a limit. A limit that is not given keeps its outer value. */
 export const limits = (limits: Current.Limits): Inside => {
-  Refuse.unknown("Timeout", limits, ofAttempt, `like { attempt: "30 seconds" }`)
+  Refuse.unknown("Timeout.limits", limits, ofAttempt, `like { attempt: "30 seconds" }`)
   return setting(lengths("Timeout", limits))
 }
 

@@ -63,7 +63,7 @@ const chain = ({ models = [], refused }: Policy, { chain, overall }: Compiled): 
   row("models", models.length === 0 ? "only the model of the request" : `when retries end, ${models.join(", then ")}`),
   ...refused === undefined
     ? []
-    : [row("", refused === "fail" ? "none after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
+    : [row("", refused === "fail" ? "no other model after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
   ...models.length === 0 || chain === undefined || overall === undefined
     ? []
     : [

@@ -47,7 +47,7 @@ export const entries = (where: string, record: object, isOpen = false): Readonly
   for (const [tag, schedule] of Object.entries(record)) {
     if (!isOpen && !Object.hasOwn(decisions, tag)) {
       Refuse.refuse(
-        `${where}: ${tag} is not a kind of error of this library: correct it, or pass the class of your own error to Retry.byTag after the record`
+        `${where}: ${tag} is not a kind of error of this library: correct it or, for an error of your own, write Retry.byTag({ ${tag}: … }, TheClassOfTheError)`
       )
     }
     if (schedule === undefined) continue

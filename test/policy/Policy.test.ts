@@ -647,7 +647,10 @@ describe("Policy.describe", () => {
       shown,
       "answer    paused: continued once, truncated: continued 4 times, empty: asked once to continue"
     )
-    assert.include(Policy.describe({ refused: "fail", models: ["claude-opus-5"] }), "          none after a refusal")
+    assert.include(
+      Policy.describe({ refused: "fail", models: ["claude-opus-5"] }),
+      "          no other model after a refusal"
+    )
     assert.include(
       Policy.describe({ truncated: { raiseTo: 9000 } }),
       "truncated: asked again once with max_tokens up to 9000"

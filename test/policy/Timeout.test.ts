@@ -199,10 +199,10 @@ describe("Timeout refuses", () => {
 
   it("a misspelt field, the field `overall` (it does not limit an attempt), and a value that is not an object", () => {
     // @ts-expect-error misspelt
-    assert.throws(() => Timeout.limits({ idel: 1 }), /Timeout has no field idel: it has connect, firstToken/)
+    assert.throws(() => Timeout.limits({ idel: 1 }), /Timeout\.limits has no field idel: it has connect, firstToken/)
     // @ts-expect-error not a limit of an attempt
-    assert.throws(() => Timeout.limits({ overall: 1 }), /Timeout has no field overall/)
+    assert.throws(() => Timeout.limits({ overall: 1 }), /Timeout\.limits has no field overall/)
     // @ts-expect-error not a record
-    assert.throws(() => Timeout.limits("1 second"), /Timeout takes an object, like \{ attempt: .*, not a text$/)
+    assert.throws(() => Timeout.limits("1 second"), /Timeout\.limits takes an object, like \{ attempt: .*, not a text$/)
   })
 })
