@@ -343,8 +343,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G14: an error shows the whole cause of a key that could not be read",
     file: "src/wire/credential.ts",
-    find: "read: ${nameOf(cause)}",
-    replace: "read: ${Cause.pretty(cause)}",
+    find: "failed with ${nameOf(cause)}",
+    replace: "failed with ${Cause.pretty(cause)}",
     test: "test/wire/credential.test.ts"
   },
   {

@@ -70,7 +70,9 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   if (client !== undefined) {
     if (connections !== undefined || dispatcher !== undefined) {
       Refuse.refuse(
-        "NodeAnthropic: a client has its own connections: pass it the dispatcher, new Anthropic({ fetchOptions: { dispatcher } })"
+        `NodeAnthropic: ${
+          connections === undefined ? "dispatcher" : "connections"
+        } and client are both set: a client has its own connections, so remove one of them, or give the client a dispatcher: new Anthropic({ fetchOptions: { dispatcher } })`
       )
     }
     return Anthropic.layer({ ...sdk, client: onUndici(client) })

@@ -867,11 +867,15 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     ["a key with letters that are not allowed in a header", { apiKey: "sk-ant-s\u00e9cret" }],
     ["a redacted key that is empty", { apiKey: Redacted.make("") }]
   ])("rejects %s with a RangeError that says what to do", (_, options) => {
-    assert.throws(() => layerWith(options), RangeError, /^Anthropic: apiKey is missing, empty, or .*pass the key/)
+    assert.throws(
+      () => layerWith(options),
+      RangeError,
+      /^Anthropic: apiKey (is missing|is empty|has characters .*): pass the key/
+    )
   })
 
   it("rejects an invalid token, and a token together with a key or a client, with a RangeError that names these options", () => {
-    assert.throws(() => layerWith({ authToken: "a token" }), RangeError, /^Anthropic: authToken is missing, empty, or/)
+    assert.throws(() => layerWith({ authToken: "a token" }), RangeError, /^Anthropic: authToken has characters/)
     assert.throws(() => layerWith({ apiKey: "a", authToken: "b" }), RangeError, /apiKey and authToken are both set/)
     const client = new Sdk({ apiKey: "sk-ant-x" })
     assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both set/)
@@ -970,7 +974,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
   it.effect("reports invalid options of layerConfig as a ConfigError", () =>
     Effect.gen(function*() {
       const named = layerConfig({ apiKey: Config.Redacted("MY_KEY") })
-      assert.include(yield* refuses(named, { MY_KEY: "a secret" }), "apiKey is missing, empty, or has characters")
+      assert.include(yield* refuses(named, { MY_KEY: "a secret" }), "apiKey has characters")
       assert.include(yield* refuses(named, {}), "MY_KEY")
       const slip = { messageStop: undefined, authtoken: Config.Redacted("MY_KEY") }
       assert.include(yield* refuses(layerConfig(slip), { MY_KEY: "secret" }), `${module} has no field authtoken`)

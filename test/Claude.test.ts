@@ -268,12 +268,12 @@ describe("bad input", () => {
   const message = { role: "user", content: "hi" } as const
   it.effect.each(
     [
-      ["an empty text", "", undefined, /a message is empty/],
-      ["a blank text", " \n", undefined, /a message is empty/],
+      ["an empty text", "", undefined, /messages\.0 is empty/],
+      ["a blank text", " \n", undefined, /messages\.0 is empty/],
       ["a prompt without messages", [], undefined, /there are no messages/],
-      ["a message without content", [{ role: "user", content: [] }], undefined, /a message is empty/],
-      ["a message that is null", [null as never], undefined, /a message is empty/],
-      ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /a message is empty/],
+      ["a message without content", [{ role: "user", content: [] }], undefined, /messages\.0 is empty/],
+      ["a message that is null", [null as never], undefined, /messages\.0 is empty/],
+      ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /messages\.0 is empty/],
       ["an empty model", "hi", { model: " " }, /the model is empty/],
       ["max_tokens of 0", "hi", { max_tokens: 0 }, /max_tokens is 0: it must be an integer/],
       ["negative max_tokens", "hi", { max_tokens: -1 }, /max_tokens is -1/],

@@ -404,7 +404,7 @@ describe("Tool.make", () => {
     [
       "a schema with a part of any type if the tool is strict",
       () => Tool.make("t", { input: Schema.Struct({ a: Schema.Unknown }), strict: true }),
-      "Tool t is strict, but a part of the schema has no type, which the API does not accept: " +
+      "Tool t is strict, but \"a\" in the schema has no type, which the API does not accept: " +
       "remove strict, or change the schema"
     ],
     [

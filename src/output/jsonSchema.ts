@@ -50,19 +50,23 @@ export const mostUnions = 16
 /** Why the API would refuse a schema; undefined if no reason is known. `most`: the maximum number of unions. */
 export const refusal = (schema: JsonSchema.JsonSchema, most: number): string | undefined => {
   let unions = 0
-  let open = false
-  const visit = (node: unknown): void => {
+  let open: string | undefined
+  const visit = (node: unknown, at: string): void => {
     if (!isObject(node) || Array.isArray(node)) return
     const { $defs, anyOf, items, properties, ...own } = node as JsonSchema.JsonSchema
     if (Array.isArray(anyOf)) unions++
-    else if (!["type", "enum", "const", "$ref", "allOf"].some((key) => key in own)) open = true
-    for (const group of [$defs, properties]) if (isObject(group)) Object.values(group).forEach(visit)
-    for (const list of [anyOf, own["allOf"]]) if (Array.isArray(list)) list.forEach(visit)
-    if (items !== undefined) visit(items)
+    else if (!["type", "enum", "const", "$ref", "allOf"].some((key) => key in own)) open ??= at
+    for (const group of [$defs, properties]) {
+      for (const [name, part] of isObject(group) ? Object.entries(group) : []) {
+        visit(part, at === "" ? name : `${at}.${name}`)
+      }
+    }
+    for (const list of [anyOf, own["allOf"]]) for (const part of Array.isArray(list) ? list : []) visit(part, at)
+    if (items !== undefined) visit(items, `${at}[]`)
   }
-  visit(schema)
-  return open
-    ? "a part of the schema has no type, which the API does not accept"
+  visit(schema, "")
+  return open !== undefined
+    ? `${open === "" ? "the schema" : `"${open}" in the schema`} has no type, which the API does not accept`
     : unions > most
     ? `the schema has ${unions} unions and optional fields, but the API accepts at most ${most}`
     : undefined

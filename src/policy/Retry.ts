@@ -72,7 +72,7 @@ export const byTag = <
 ): Schedule.Schedule<unknown, unknown> => {
   Refuse.record("Retry.byTag", record, "like { Overloaded: Retry.backoff({ times: 3 }) }")
   // Safe cast: each schedule receives only errors with the tag of its entry.
-  const entries = Plan.entries("byTag", record, own.length > 0) as ReadonlyMap<
+  const entries = Plan.entries("Retry.byTag", record, own.length > 0) as ReadonlyMap<
     string,
     Schedule.Schedule<unknown, unknown>
   >

@@ -147,8 +147,9 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
   if (!Array.isArray(messages) || !Arr.isArrayNonEmpty(messages)) {
     return "there are no messages: ask with a text or at least one message"
   }
-  if (!messages.every((message) => hasProperty(message, "content") && hasWords(message.content))) {
-    return "a message is empty: every message needs text that is not blank, or at least one block"
+  const empty = messages.findIndex((message) => !(hasProperty(message, "content") && hasWords(message.content)))
+  if (empty >= 0) {
+    return `messages.${empty} is empty: every message needs text that is not blank, or at least one block`
   }
   if (!isString(model) || model.trim() === "") return "the model is empty: name one, or leave it out for the default"
   if (!Number.isInteger(max_tokens) || max_tokens <= 0) {

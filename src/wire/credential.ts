@@ -22,6 +22,14 @@ export const textOf = (credential: unknown): string | undefined => {
   return isString(key) && isKey(key) ? key : undefined
 }
 
+/** Says why `textOf` returns `undefined`, without the key. */
+export const flawOf = (credential: unknown): string => {
+  const key: unknown = Redacted.isRedacted(credential) ? Redacted.value(credential) : credential
+  if (key === undefined || key === null) return "is missing"
+  if (!isString(key)) return "is not a text"
+  return key === "" ? "is empty" : "has characters that are not allowed in a header, such as a space or a line break"
+}
+
 /**
  * Reads the key of one attempt. Fails with `AuthenticationFailed` if the effect fails or the key is invalid. The limits of
  * the attempt apply even if the effect cannot be interrupted, for example while it connects to a vault.
@@ -32,13 +40,14 @@ export const read = (
 ): Effect.Effect<string, AuthenticationFailed> => {
   const failed = (detail: string) => Effect.fail(new AuthenticationFailed({ model, detail }))
   return Effect.matchCauseEffect(leavable(credential), {
-    onFailure: (cause) => failed(`the key could not be read: ${nameOf(cause)}`),
+    onFailure: (cause) =>
+      failed(
+        `the effect that reads the key failed with ${nameOf(cause)} (its text may contain the key, and is left out)`
+      ),
     onSuccess: (given) => {
       const key = textOf(given)
       return key === undefined
-        ? failed(
-          "the key is empty, or has characters that are not allowed in a header, such as a space or a line break"
-        )
+        ? failed(`the key ${flawOf(given)}`)
         : Effect.succeed(key)
     }
   })

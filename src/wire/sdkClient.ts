@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { CountParams, Params } from "../Message.ts"
 import * as Refuse from "../options.ts"
-import { type Credential, textOf } from "./credential.ts"
+import { type Credential, flawOf, textOf } from "./credential.ts"
 import { bounding, careful } from "./errorBody.ts"
 import * as Mask from "./mask.ts"
 
@@ -126,9 +126,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
   const key = credential === undefined ? textOf(given) : "each request has its own"
   if (key === undefined) {
     return Refuse.refuse(
-      `Anthropic: ${
-        authToken === undefined ? "apiKey" : "authToken"
-      } is missing, empty, or has characters that are not allowed in a header: pass the key, or a client`
+      `Anthropic: ${authToken === undefined ? "apiKey" : "authToken"} ${flawOf(given)}: pass the key, or a client`
     )
   }
   const bounded = careful(fetch ?? globalThis.fetch, keys)

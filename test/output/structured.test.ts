@@ -96,7 +96,7 @@ describe("a request for a value", () => {
     })
     assert.deepStrictEqual(Claude.formOf(Schema.Struct({ any: Schema.Unknown })), {
       form: "prompt",
-      because: "a part of the schema has no type, which the API does not accept"
+      because: "\"any\" in the schema has no type, which the API does not accept"
     })
     assert.deepStrictEqual(Claude.formOf(many), {
       form: "prompt",

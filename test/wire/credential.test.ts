@@ -97,10 +97,14 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }))
 
   const unreadable: ReadonlyArray<readonly [what: string, key: Anthropic.Credential, words: string]> = [
-    ["fails", Effect.fail(new VaultDown({ secret: "sk-ant-secret" })), "the key could not be read: VaultDown"],
-    ["fails with a string", Effect.fail("sk-ant-secret"), "the key could not be read: string"],
-    ["dies", Effect.die(new TypeError("sk-ant-secret")), "the key could not be read: TypeError"],
-    ["interrupts itself", Effect.interrupt, "the key could not be read: "],
+    [
+      "fails",
+      Effect.fail(new VaultDown({ secret: "sk-ant-secret" })),
+      "the effect that reads the key failed with VaultDown"
+    ],
+    ["fails with a string", Effect.fail("sk-ant-secret"), "the effect that reads the key failed with string"],
+    ["dies", Effect.die(new TypeError("sk-ant-secret")), "the effect that reads the key failed with TypeError"],
+    ["interrupts itself", Effect.interrupt, "the effect that reads the key failed with "],
     ["returns an empty key", Effect.succeed(""), "the key is empty"],
     [
       "returns a key with a line break",
@@ -108,7 +112,8 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       "characters that are not allowed in a header"
     ],
     // The types forbid this value, but untyped code can return it.
-    ["returns undefined", Effect.succeed(Object(undefined)), "the key is empty"]
+    ["returns null", Effect.succeed(JSON.parse("null")), "the key is missing"],
+    ["returns an object", Effect.succeed(Object({})), "the key is not a text"]
   ]
 
   it.live.each(unreadable)(

@@ -70,13 +70,15 @@ const bound = ({ size }: RetryBudget.Settings): string =>
 
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [
-    min === Infinity
-      ? "any number may run"
-      : min < max
-      ? `${
-        max === Infinity ? `${min} or more` : `${min} to ${max}`
-      } run, fewer after rate limits, overload and time-outs`
-      : `at most ${max} run`,
+    `per class of models, ${
+      min === Infinity
+        ? "any number may run"
+        : min < max
+        ? `${
+          max === Infinity ? `${min} or more` : `${min} to ${max}`
+        } run, fewer after rate limits, overload and time-outs`
+        : `at most ${max} run`
+    }`,
     queue === 0
       ? "no call may wait"
       : `${queue === Infinity ? "any number" : `at most ${queue}`} may wait${
@@ -85,8 +87,7 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
           : maxWait === Infinity
           ? ", until their deadline"
           : ` for ${Refuse.show(maxWait)} at most`
-      }`,
-    "interactive before default before background, tenants in turn; one queue per class of models"
+      }; interactive before default before background, tenants in turn`
   ].join("; ")
 
 const amounts = (
@@ -103,7 +104,9 @@ const amounts = (
   return [
     row(
       "quota",
-      `uses ${percent(own.headroom)} of ${usual === "" ? "the limits below" : usual} per ${Refuse.period(per)}${
+      `per class of models, uses ${percent(own.headroom)} of ${usual === "" ? "the limits below" : usual} per ${
+        Refuse.period(per)
+      }${
         told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report the remaining quota)`
       }, at most ${percent(own.burst)} of each limit in one burst; input tokens ${
         estimate === "count" ? "counted by the API" : "estimated from characters"

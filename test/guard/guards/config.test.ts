@@ -243,7 +243,7 @@ describe("Guards.describe", () => {
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
       budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
       gate      off
-      queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
+      queue     per class of models, any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   off"
     `)
@@ -261,7 +261,7 @@ describe("Guards.describe", () => {
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
       budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
       gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
-      queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
+      queue     per class of models, any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   opens when 90% of at least 20 calls in the last 1m fail; stays open for 5s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage"
@@ -289,9 +289,9 @@ describe("Guards.describe", () => {
       monitor   alerts when a circuit opens, or when fewer than 90% of at least 20 calls in the last 5m succeed
       budget    per model, 20 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
       gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
-      queue     4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
+      queue     per class of models, 4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
-      quota     uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% of each limit in one burst; input tokens counted by the API
+      quota     per class of models, uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% of each limit in one burst; input tokens counted by the API
                 haiku: 100 requests
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s; stays open for 20s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
