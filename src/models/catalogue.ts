@@ -50,7 +50,7 @@ export interface Model {
   readonly source: string
   /** When the facts were looked up, as an ISO date. Empty if the application added the model without this date. */
   readonly asOf: string
-  /** Whether `Models.refresh` has read the entry from the API. Validation then rejects what it otherwise warns of. */
+  /** Whether `Models.refresh` has read the entry from the API. If so, issues of the validation about this model are errors, not warnings. */
   readonly live?: boolean | undefined
 }
 
