@@ -79,7 +79,8 @@ export type Event =
     readonly usage: Usage
   }
   | Attempt & { readonly _tag: "AttemptFailed"; readonly error: ClaudeError }
-  | Attempt & { readonly _tag: "AttemptAbandoned" }
+  /** `interrupt`: the caller was interrupted, or the answer's scope closed. `reader`: the reader stopped early or failed. */
+  | Attempt & { readonly _tag: "AttemptAbandoned"; readonly by: "deadline" | "interrupt" | "reader" }
   | Next & { readonly _tag: "RetryScheduled"; readonly wait: Duration.Duration }
   | Next & {
     readonly _tag: "Continued"
@@ -109,7 +110,6 @@ export type Event =
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
   /** The circuit of a model, or of the whole account if `model` is `*`, opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
-  /** The circuit sent a probe, or closed again. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" }
   /** The circuit was isolated by hand, for `openFor` or, if that is undefined, until a reset. */
   | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | undefined }

@@ -572,7 +572,11 @@ describe("a failure of the transport", () => {
     const messageOf = (cause: Error) => Anthropic.classify(new Sdk.APIConnectionError({ cause })).message
     assert.strictEqual(
       messageOf(new TypeError("fetch failed", { cause: new Error("bad port") })),
-      "The API could not be reached: bad port"
+      "The API could not be reached: fetch blocks the port in the base URL"
+    )
+    assert.strictEqual(
+      messageOf(new TypeError("fetch failed", { cause: new Error("unknown scheme") })),
+      "The API could not be reached: unknown scheme"
     )
     assert.strictEqual(messageOf(new SyntaxError("Unexpected token in secret")), "The API could not be reached.")
     assert.strictEqual(Anthropic.classify(new Sdk.APIConnectionError({})).message, "The API could not be reached.")

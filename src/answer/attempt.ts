@@ -180,16 +180,20 @@ const toOpened = (
 const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
-/**
- * If a deadline interrupted the attempt, saves the content and usage of the attempt for the errors of all deadlines that
- * were reached, of its call, and of all outer calls.
- */
-const interrupted = ({ accumulator, call, clock, deadline, number }: Attempt): void => {
+/** The deadlines that were reached, of the call and of all outer calls. */
+const reachedDeadlines = ({ deadline }: Attempt): ReadonlyArray<CallContext.DeadlineState> => {
   const reached: Array<CallContext.DeadlineState> = []
   for (let one = deadline; one !== undefined; one = one.outer) if (one.isReached) reached.push(one)
-  if (reached.length === 0) return
+  return reached
+}
+
+/** Saves the content and usage of the attempt for the errors of `deadlines`, of its call, and of all outer calls. */
+const saveFor = (
+  deadlines: ReadonlyArray<CallContext.DeadlineState>,
+  { accumulator, call, clock, number }: Attempt
+): void => {
   const about = Accumulator.arrived(accumulator, clock.currentTimeMillisUnsafe())
-  for (const one of reached) one.interrupted = { attempt: number, about }
+  for (const one of deadlines) one.interrupted = { attempt: number, about }
   for (let one = call, attempt = number; one !== undefined; one = one.outer, attempt = one?.attempt ?? 0) {
     one.interrupted = { attempt, about }
   }
@@ -200,12 +204,16 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
   const failure = attempt.failure ?? errorOf(exit)
   Watchdog.stop(watchdog)
   Accumulator.count(accumulator, tallies, failure)
-  if (failure === undefined && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) interrupted(attempt)
+  const isInterrupted = failure === undefined && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+  const deadlines = isInterrupted ? reachedDeadlines(attempt) : []
+  if (deadlines.length > 0) saveFor(deadlines, attempt)
   const logged = emit(source, (common) => {
     const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
     if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }
-    // For example, the reader stopped early or was interrupted.
-    if (!draft.ended()) return { _tag: "AttemptAbandoned", ...fields }
+    if (!draft.ended()) {
+      const by = deadlines.length > 0 ? "deadline" : isInterrupted ? "interrupt" : "reader"
+      return { _tag: "AttemptAbandoned", ...fields, by }
+    }
     const { stop_reason: stopReason, usage } = draft.head()
     const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)
     return { _tag: "AttemptSucceeded", ...fields, timeToFirstToken, stopReason, usage }

@@ -108,6 +108,7 @@ const answered = (
 const reasonOf = (failure: unknown): string | undefined => {
   const last = innermost(failure)
   const words = property(last, "name") === "SyntaxError" ? "" : plain(last)
+  if (words === "bad port") return "fetch blocks the port in the base URL"
   return words === "" || words === "Connection error." ? undefined : words
 }
 

@@ -1,6 +1,6 @@
 /** G11 A call that opens a stream ends once, together with the stream, with its whole cost and history. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Ref, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Ref, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guards, Policy, Retry } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
@@ -71,6 +71,36 @@ describe("a stream under a policy", () => {
       yield* Effect.scoped(Policy.apply({ retry })(Claude.open("hi")))
       assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.provide(fake([Faults.pings("a", "1 second"), Faults.answer("b")]))))
+
+  const stream = Claude.stream("hi")
+  const abandoned: ReadonlyArray<
+    readonly [
+      by: "deadline" | "interrupt" | "reader",
+      how: string,
+      Effect.Effect<unknown, unknown, Claude.Claude | Scope.Scope>
+    ]
+  > = [
+    ["deadline", "the policy of a call has a deadline", Policy.apply({ overall: "5 seconds" })(Claude.text("hi"))],
+    [
+      "deadline",
+      "the policy of a stream has a deadline",
+      Stream.runDrain(Policy.applyStream({ streamOverall: "5 seconds" })(stream))
+    ],
+    ["interrupt", "the caller has a timeout", Effect.timeout(Claude.text("hi"), "5 seconds")],
+    ["reader", "a reader stops early", Stream.runDrain(Stream.take(1)(stream))],
+    ["reader", "a reader fails", Stream.runForEach(stream, () => Effect.fail("disk full"))],
+    ["interrupt", "the scope of an opened answer closes before it is read", Effect.scoped(Claude.open("hi"))]
+  ]
+
+  it.effect.each(abandoned)(
+    "logs an abandoned attempt with by=%s if %s",
+    ([by, , call]) =>
+      Effect.gen(function*() {
+        yield* Effect.exit(soon(call))
+        const ends = (yield* events).filter(({ _tag }) => _tag === "AttemptAbandoned")
+        assert.deepStrictEqual(ends.map((end) => end._tag === "AttemptAbandoned" && end.by), [by])
+      }).pipe(Effect.provide(fake([Faults.pings("a", "1 second")])))
+  )
 
   it.effect("logs one GaveUp with the reason, and fails with the history, if its answer breaks off", () =>
     Effect.gen(function*() {

@@ -14,28 +14,30 @@ const fields = { max: true, min: true, initial: true, queue: true, maxWait: true
 
 /** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Concurrency): Settings => {
-  Refuse.unknown("concurrency", options, fields)
-  const max = options.max === undefined ? Infinity : Refuse.whole("concurrency: max", options.max)
-  const min = options.min === undefined ? max : Refuse.whole("concurrency: min", options.min)
-  if (min > max) Refuse.refuse(`concurrency: min (${min}) is more than max (${max}): raise max or lower min`)
+  Refuse.unknown("Guards: concurrency", options, fields)
+  const max = options.max === undefined ? Infinity : Refuse.whole("Guards: concurrency: max", options.max)
+  const min = options.min === undefined ? max : Refuse.whole("Guards: concurrency: min", options.min)
+  if (min > max) Refuse.refuse(`Guards: concurrency: min (${min}) is more than max (${max}): raise max or lower min`)
   if (options.initial !== undefined && options.min === undefined) {
     Refuse.refuse(
-      "concurrency: initial has no effect without min, because the limit is fixed at max: add min or remove initial"
+      "Guards: concurrency: initial has no effect without min, because the limit is fixed at max: add min or remove initial"
     )
   }
   const initial = options.min === undefined
     ? max
-    : Refuse.whole("concurrency: initial", options.initial ?? Math.min(max, Math.max(min, usualInitial)))
+    : Refuse.whole("Guards: concurrency: initial", options.initial ?? Math.min(max, Math.max(min, usualInitial)))
   if (initial < min || initial > max) {
     Refuse.refuse(
-      `concurrency: initial (${initial}) is not between min (${min}) and max (${max}): choose a number between them`
+      `Guards: concurrency: initial (${initial}) is not between min (${min}) and max (${max}): choose a number between them`
     )
   }
-  const queue = Refuse.count("concurrency: queue", options.queue ?? 200)
+  const queue = Refuse.count("Guards: concurrency: queue", options.queue ?? 200)
   if (queue === 0 && options.maxWait !== undefined) {
-    Refuse.refuse("concurrency: maxWait has no effect because queue is 0: remove maxWait or raise queue")
+    Refuse.refuse("Guards: concurrency: maxWait has no effect because queue is 0: remove maxWait or raise queue")
   }
-  const maxWait = options.maxWait === undefined ? undefined : Refuse.millis("concurrency: maxWait", options.maxWait)
+  const maxWait = options.maxWait === undefined
+    ? undefined
+    : Refuse.millis("Guards: concurrency: maxWait", options.maxWait)
   return { max, min, initial, queue, maxWait }
 }
 

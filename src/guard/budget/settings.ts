@@ -14,11 +14,13 @@ const defaults: Settings = { size: 10 }
 
 /** Throws a `RangeError` if the options are invalid. */
 export const settings = (options: Options): Settings => {
-  Refuse.unknown("budget", options, defaults)
+  Refuse.unknown("Guards: budget", options, defaults)
   const size = options.size ?? defaults.size
   if (!(Number.isInteger(size) && size >= 1)) {
     Refuse.refuse(
-      `budget: size is ${Refuse.shown(size)}: it must be a whole number, 1 or more; for no limit, write budget: false`
+      `Guards: budget: size is ${
+        Refuse.shown(size)
+      }: it must be a whole number, 1 or more; for no limit, write budget: false`
     )
   }
   return { size }

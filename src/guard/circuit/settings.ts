@@ -33,36 +33,36 @@ const [shortest, longest] = [1000, 86_400_000]
 
 /** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
-  Refuse.unknown("circuit", options, { ...defaults, slow: true })
+  Refuse.unknown("Guards: circuit", options, { ...defaults, slow: true })
   if (options.slow !== undefined) {
     Refuse.unknown(
-      "circuit: slow",
+      "Guards: circuit: slow",
       options.slow,
       { after: true, rate: true },
       `like { after: "10 seconds", rate: 0.5 }`
     )
   }
   const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") => {
-    const length = Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
+    const length = Refuse.finite(`Guards: circuit: ${name}`, options[name] ?? defaults[name])
     return length >= shortest && length <= longest
       ? length
-      : Refuse.refuse(`circuit: ${name} is ${Refuse.show(length)}: it must be from 1 second to 1 day`)
+      : Refuse.refuse(`Guards: circuit: ${name} is ${Refuse.show(length)}: it must be from 1 second to 1 day`)
   }
   const openFor = millis("openFor")
   const maxOpenFor = options.maxOpenFor === undefined ? Math.max(openFor, millis("maxOpenFor")) : millis("maxOpenFor")
   if (openFor > maxOpenFor) {
     Refuse.refuse(
-      `circuit: openFor (${Refuse.show(openFor)}) is longer than maxOpenFor (${
+      `Guards: circuit: openFor (${Refuse.show(openFor)}) is longer than maxOpenFor (${
         Refuse.show(maxOpenFor)
       }): raise maxOpenFor or lower openFor`
     )
   }
   return {
     window: millis("window"),
-    minimumCalls: Refuse.whole("circuit: minimumCalls", options.minimumCalls ?? defaults.minimumCalls),
-    failureRate: Refuse.share("circuit: failureRate", options.failureRate ?? defaults.failureRate),
-    slowAfter: options.slow === undefined ? Infinity : Refuse.finite("circuit: slow.after", options.slow.after),
-    slowRate: options.slow === undefined ? Infinity : Refuse.share("circuit: slow.rate", options.slow.rate),
+    minimumCalls: Refuse.whole("Guards: circuit: minimumCalls", options.minimumCalls ?? defaults.minimumCalls),
+    failureRate: Refuse.share("Guards: circuit: failureRate", options.failureRate ?? defaults.failureRate),
+    slowAfter: options.slow === undefined ? Infinity : Refuse.finite("Guards: circuit: slow.after", options.slow.after),
+    slowRate: options.slow === undefined ? Infinity : Refuse.share("Guards: circuit: slow.rate", options.slow.rate),
     openFor,
     maxOpenFor,
     recheck: 1000,

@@ -8,7 +8,7 @@ import type * as Circuit from "../circuit/settings.ts"
 import type { Guards } from "../Guards.ts"
 import type * as Monitor from "../monitor/settings.ts"
 import type * as Quota from "../quota/Quota.ts"
-import type * as QuotaSettings from "../quota/settings.ts"
+import * as QuotaSettings from "../quota/settings.ts"
 import { compile } from "./record.ts"
 
 /** Describes the guards as text, for logs and tests. Throws a `RangeError` if the options are invalid. */
@@ -112,7 +112,9 @@ const amounts = (
         estimate === "count" ? "counted by the API" : "estimated from characters"
       }`
     ),
-    ...Object.entries(options.classes ?? {}).map(([name, own]) => row("", `${name}: ${limits(own)}`))
+    ...Object.entries(options.classes ?? {}).map(([name, own]) =>
+      row("", `${name}: ${limits(QuotaSettings.limitsOf(own, options))}`)
+    )
   ]
 }
 

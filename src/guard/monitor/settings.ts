@@ -13,10 +13,10 @@ const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
 
 /** Throws a `RangeError` if an option is invalid. */
 export const settings = (options: Options): Settings => {
-  Refuse.unknown("monitor", options, defaults)
+  Refuse.unknown("Guards: monitor", options, defaults)
   return {
-    below: Refuse.share("monitor: below", options.below ?? defaults.below),
-    window: Refuse.finite("monitor: window", options.window ?? defaults.window),
-    minimumCalls: Refuse.whole("monitor: minimumCalls", options.minimumCalls ?? defaults.minimumCalls)
+    below: Refuse.share("Guards: monitor: below", options.below ?? defaults.below),
+    window: Refuse.finite("Guards: monitor: window", options.window ?? defaults.window),
+    minimumCalls: Refuse.whole("Guards: monitor: minimumCalls", options.minimumCalls ?? defaults.minimumCalls)
   }
 }

@@ -38,29 +38,29 @@ const fields = {
 
 /** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
-  Refuse.unknown("quota", options, fields, "like { requests: 50 }")
+  Refuse.unknown("Guards: quota", options, fields, "like { requests: 50 }")
   const { classes = {}, estimate = "characters" } = options
-  Refuse.record("quota: classes", classes, "like { opus: { requests: 50 } }")
-  const headroom = Refuse.share("quota: headroom", options.headroom ?? usual.own)
+  Refuse.record("Guards: quota: classes", classes, "like { opus: { requests: 50 } }")
+  const headroom = Refuse.share("Guards: quota: headroom", options.headroom ?? usual.own)
   const told = options.headroom ?? usual.told
-  const burst = Refuse.share("quota: burst", options.burst ?? headroom)
+  const burst = Refuse.share("Guards: quota: burst", options.burst ?? headroom)
   if (burst > headroom) {
     Refuse.refuse(
-      `quota: burst (${burst}) is more than headroom (${headroom}), the share of the limits that may be used: lower burst or raise headroom`
+      `Guards: quota: burst (${burst}) is more than headroom (${headroom}), the share of the limits that may be used: lower burst or raise headroom`
     )
   }
   if (estimate !== "characters" && estimate !== "count") {
-    Refuse.refuse(`quota: estimate is ${Refuse.shown(estimate)}: it must be "characters" or "count"`)
+    Refuse.refuse(`Guards: quota: estimate is ${Refuse.shown(estimate)}: it must be "characters" or "count"`)
   }
-  const usual_ = amountOf("quota", options)
+  const usual_ = amountOf("Guards: quota", options)
   const named = Object.entries(classes).map(([name, limits]) => {
-    Refuse.unknown(`quota: classes.${name}`, limits, ownFields, "like { requests: 50 }")
-    return [name, amountOf(`quota: classes.${name}`, limitsOf(limits, options))] as const
+    Refuse.unknown(`Guards: quota: classes.${name}`, limits, ownFields, "like { requests: 50 }")
+    return [name, amountOf(`Guards: quota: classes.${name}`, limitsOf(limits, options))] as const
   })
   if (
     [usual_, ...named.map(([, amount]) => amount)].every((amount) => dimensions.every((of) => amount[of] === Infinity))
   ) {
-    Refuse.refuse("quota limits nothing: give requests, inputTokens or outputTokens, or remove quota")
+    Refuse.refuse("Guards: quota limits nothing: give requests, inputTokens or outputTokens, or remove quota")
   }
   const amounts = new Map(named)
   return {
@@ -68,14 +68,15 @@ export const settings = (options: Options): Settings => {
       const name = line === undefined || amounts.has(model) ? model : line
       return { name, limits: amounts.get(name) ?? usual_ }
     },
-    per: Refuse.finite("quota: per", options.per ?? "1 minute"),
+    per: Refuse.finite("Guards: quota: per", options.per ?? "1 minute"),
     own: { headroom, burst },
     told: { headroom: told, burst: options.burst ?? told },
     estimate
   }
 }
 
-const limitsOf = (own: Limits, all: Limits): Limits => ({
+/** The limits of a class: its own, and `all` for those that it lacks. */
+export const limitsOf = (own: Limits, all: Limits): Limits => ({
   requests: own.requests ?? all.requests,
   inputTokens: own.inputTokens ?? all.inputTokens,
   outputTokens: own.outputTokens ?? all.outputTokens

@@ -891,34 +891,34 @@ describe("the concurrency limit", () => {
 describe("the settings of concurrency", () => {
   const slip = { maxwait: "1 second" }
   const refused: ReadonlyArray<readonly [Admission.Concurrency, RegExp]> = [
-    [{ max: 0 }, /^concurrency: max is 0: it must be a whole number, 1 or more$/],
-    [{ max: 1.5 }, /^concurrency: max is 1\.5: it must be a whole number/],
-    [{ max: NaN }, /^concurrency: max is NaN: it must be a whole number/],
-    [{ max: -3 }, /^concurrency: max is -3: it must be a whole number/],
-    [{ max: 4, min: 0 }, /^concurrency: min is 0: it must be a whole number, 1 or more$/],
-    [{ max: 4, min: 5 }, /^concurrency: min \(5\) is more than max \(4\): raise max or lower min$/],
-    [{ max: 4, initial: 2 }, /^concurrency: initial has no effect without min.*: add min or remove initial$/],
-    [{ initial: 2 }, /^concurrency: initial has no effect without min.*: add min or remove initial$/],
+    [{ max: 0 }, /^Guards: concurrency: max is 0: it must be a whole number, 1 or more$/],
+    [{ max: 1.5 }, /^Guards: concurrency: max is 1\.5: it must be a whole number/],
+    [{ max: NaN }, /^Guards: concurrency: max is NaN: it must be a whole number/],
+    [{ max: -3 }, /^Guards: concurrency: max is -3: it must be a whole number/],
+    [{ max: 4, min: 0 }, /^Guards: concurrency: min is 0: it must be a whole number, 1 or more$/],
+    [{ max: 4, min: 5 }, /^Guards: concurrency: min \(5\) is more than max \(4\): raise max or lower min$/],
+    [{ max: 4, initial: 2 }, /^Guards: concurrency: initial has no effect without min.*: add min or remove initial$/],
+    [{ initial: 2 }, /^Guards: concurrency: initial has no effect without min.*: add min or remove initial$/],
     [
       { max: 8, min: 4, initial: 3 },
-      /^concurrency: initial \(3\) is not between min \(4\) and max \(8\): choose a number between them$/
+      /^Guards: concurrency: initial \(3\) is not between min \(4\) and max \(8\): choose a number between them$/
     ],
     [
       { max: 8, min: 4, initial: 9 },
-      /^concurrency: initial \(9\) is not between min \(4\) and max \(8\): choose a number between them$/
+      /^Guards: concurrency: initial \(9\) is not between min \(4\) and max \(8\): choose a number between them$/
     ],
-    [{ max: 8, min: 4, initial: 4.5 }, /^concurrency: initial is 4\.5: it must be a whole number/],
-    [{ max: 8, queue: -1 }, /^concurrency: queue is -1: it must be a whole number, 0 or more$/],
-    [{ max: 8, queue: 0.5 }, /^concurrency: queue is 0\.5: it must be a whole number, 0 or more$/],
-    [{ max: 8, queue: NaN }, /^concurrency: queue is NaN: it must be a whole number, 0 or more$/],
+    [{ max: 8, min: 4, initial: 4.5 }, /^Guards: concurrency: initial is 4\.5: it must be a whole number/],
+    [{ max: 8, queue: -1 }, /^Guards: concurrency: queue is -1: it must be a whole number, 0 or more$/],
+    [{ max: 8, queue: 0.5 }, /^Guards: concurrency: queue is 0\.5: it must be a whole number, 0 or more$/],
+    [{ max: 8, queue: NaN }, /^Guards: concurrency: queue is NaN: it must be a whole number, 0 or more$/],
     [
       { max: 8, queue: 0, maxWait: "1 second" },
-      /^concurrency: maxWait has no effect because queue is 0: remove maxWait or raise queue$/
+      /^Guards: concurrency: maxWait has no effect because queue is 0: remove maxWait or raise queue$/
     ],
-    [{ max: 8, maxWait: 0 }, /^concurrency: maxWait is 0: it must be a duration above 0/],
-    [{ max: 8, maxWait: -1 }, /^concurrency: maxWait is -1: it must be a duration above 0/],
-    [{ max: 8, maxWait: NaN }, /^concurrency: maxWait is NaN: it must be a duration above 0/],
-    [{ max: 8, ...slip }, /^concurrency has no field maxwait: it has max, min, initial, queue, maxWait$/]
+    [{ max: 8, maxWait: 0 }, /^Guards: concurrency: maxWait is 0: it must be a duration above 0/],
+    [{ max: 8, maxWait: -1 }, /^Guards: concurrency: maxWait is -1: it must be a duration above 0/],
+    [{ max: 8, maxWait: NaN }, /^Guards: concurrency: maxWait is NaN: it must be a duration above 0/],
+    [{ max: 8, ...slip }, /^Guards: concurrency has no field maxwait: it has max, min, initial, queue, maxWait$/]
   ]
 
   for (const [options, sentence] of refused) {

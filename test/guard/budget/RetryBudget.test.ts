@@ -659,13 +659,19 @@ describe("the retry budget", () => {
 
 describe("G12: invalid settings fail with the message", () => {
   const cases: ReadonlyArray<readonly [RetryBudget.Options, sentence: string]> = [
-    [{ size: 0 }, "budget: size is 0: it must be a whole number, 1 or more; for no limit, write budget: false"],
+    [{ size: 0 }, "Guards: budget: size is 0: it must be a whole number, 1 or more; for no limit, write budget: false"],
     [
       { size: Infinity },
-      "budget: size is Infinity: it must be a whole number, 1 or more; for no limit, write budget: false"
+      "Guards: budget: size is Infinity: it must be a whole number, 1 or more; for no limit, write budget: false"
     ],
-    [{ size: 1.5 }, "budget: size is 1.5: it must be a whole number, 1 or more; for no limit, write budget: false"],
-    [{ size: -1 }, "budget: size is -1: it must be a whole number, 1 or more; for no limit, write budget: false"]
+    [
+      { size: 1.5 },
+      "Guards: budget: size is 1.5: it must be a whole number, 1 or more; for no limit, write budget: false"
+    ],
+    [
+      { size: -1 },
+      "Guards: budget: size is -1: it must be a whole number, 1 or more; for no limit, write budget: false"
+    ]
   ]
   for (const [options, sentence] of cases) {
     it(sentence, () => assert.throws(() => Settings.settings(options), RangeError, sentence))

@@ -36,21 +36,23 @@ describe("G12: the options of guards", () => {
       [null, 64, true].map((value) =>
         [
           { [name]: value },
-          `${name} takes an object, ${name === "quota" ? "like { requests: 50 }" : "{} for the defaults"}, not ${value}`
+          `Guards: ${name} takes an object, ${
+            name === "quota" ? "like { requests: 50 }" : "{} for the defaults"
+          }, not ${value}`
         ] as const
       )
     ),
     [
       { circuit: { slow: true } },
-      "circuit: slow takes an object, like { after: \"10 seconds\", rate: 0.5 }, not true"
+      "Guards: circuit: slow takes an object, like { after: \"10 seconds\", rate: 0.5 }, not true"
     ],
     [
       { quota: { requests: 5, classes: 5 } },
-      "quota: classes takes an object, like { opus: { requests: 50 } }, not 5"
+      "Guards: quota: classes takes an object, like { opus: { requests: 50 } }, not 5"
     ],
     [
       { quota: { requests: 5, classes: { haiku: 5 } } },
-      "quota: classes.haiku takes an object, like { requests: 50 }, not 5"
+      "Guards: quota: classes.haiku takes an object, like { requests: 50 }, not 5"
     ],
     [{ account: 5 }, "Guards: account is 5: it must be a string"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
@@ -63,61 +65,67 @@ describe("G12: the options of guards", () => {
       { extra: own },
       "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
     ],
-    [{ budget: { attempts: 3 } }, "budget has no field attempts: it has size"],
-    [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
-    [{ monitor: { below: 0 } }, "monitor: below is 0: it must be above 0 and at most 1, such as 0.5"],
-    [{ monitor: { below: 95 } }, "monitor: below is 95: it must be above 0 and at most 1, such as 0.5"],
-    [{ monitor: { below: NaN } }, "monitor: below is NaN: it must be above 0 and at most 1, such as 0.5"],
-    [{ monitor: { minimumCalls: 0 } }, "monitor: minimumCalls is 0: it must be a whole number, 1 or more"],
-    [{ monitor: { minimumCalls: 1.5 } }, "monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
+    [{ budget: { attempts: 3 } }, "Guards: budget has no field attempts: it has size"],
+    [{ monitor: { minimum: 3 } }, "Guards: monitor has no field minimum: it has below, window, minimumCalls"],
+    [{ monitor: { below: 0 } }, "Guards: monitor: below is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ monitor: { below: 95 } }, "Guards: monitor: below is 95: it must be above 0 and at most 1, such as 0.5"],
+    [{ monitor: { below: NaN } }, "Guards: monitor: below is NaN: it must be above 0 and at most 1, such as 0.5"],
+    [{ monitor: { minimumCalls: 0 } }, "Guards: monitor: minimumCalls is 0: it must be a whole number, 1 or more"],
+    [{ monitor: { minimumCalls: 1.5 } }, "Guards: monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
     [
       { monitor: { window: 0 } },
-      "monitor: window is 0: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
+      "Guards: monitor: window is 0: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
     [
       { monitor: { window: "soon" } },
-      "monitor: window is \"soon\": it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
+      "Guards: monitor: window is \"soon\": it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
-    [{ monitor: { window: Infinity } }, "monitor: window is infinite: it must be a finite duration"],
+    [{ monitor: { window: Infinity } }, "Guards: monitor: window is infinite: it must be a finite duration"],
     [
       { circuit: { threshold: 0.5 } },
-      "circuit has no field threshold: it has window, minimumCalls, failureRate, openFor, maxOpenFor, probeLease, slow"
+      "Guards: circuit has no field threshold: it has window, minimumCalls, failureRate, openFor, maxOpenFor, probeLease, slow"
     ],
-    [{ circuit: { failureRate: 0 } }, "circuit: failureRate is 0: it must be above 0 and at most 1, such as 0.5"],
-    [{ circuit: { failureRate: 50 } }, "circuit: failureRate is 50: it must be above 0 and at most 1, such as 0.5"],
-    [{ circuit: { minimumCalls: 0 } }, "circuit: minimumCalls is 0: it must be a whole number, 1 or more"],
+    [
+      { circuit: { failureRate: 0 } },
+      "Guards: circuit: failureRate is 0: it must be above 0 and at most 1, such as 0.5"
+    ],
+    [
+      { circuit: { failureRate: 50 } },
+      "Guards: circuit: failureRate is 50: it must be above 0 and at most 1, such as 0.5"
+    ],
+    [{ circuit: { minimumCalls: 0 } }, "Guards: circuit: minimumCalls is 0: it must be a whole number, 1 or more"],
     [
       { circuit: { openFor: "10 minutes", maxOpenFor: "5 minutes" } },
-      "circuit: openFor (10m) is longer than maxOpenFor (5m): raise maxOpenFor or lower openFor"
+      "Guards: circuit: openFor (10m) is longer than maxOpenFor (5m): raise maxOpenFor or lower openFor"
     ],
-    [{ circuit: { openFor: 10 } }, "circuit: openFor is 10ms: it must be from 1 second to 1 day"],
-    [{ circuit: { probeLease: "2 days" } }, "circuit: probeLease is 2d: it must be from 1 second to 1 day"],
-    [{ circuit: { window: 1 } }, "circuit: window is 1ms: it must be from 1 second to 1 day"],
-    [{ circuit: { maxOpenFor: 999 } }, "circuit: maxOpenFor is 999ms: it must be from 1 second to 1 day"],
-    [{ circuit: { window: Infinity } }, "circuit: window is infinite: it must be a finite duration"],
-    [{ circuit: { openFor: Infinity } }, "circuit: openFor is infinite: it must be a finite duration"],
-    [{ circuit: { maxOpenFor: Infinity } }, "circuit: maxOpenFor is infinite: it must be a finite duration"],
-    [{ circuit: { probeLease: Infinity } }, "circuit: probeLease is infinite: it must be a finite duration"],
+    [{ circuit: { openFor: 10 } }, "Guards: circuit: openFor is 10ms: it must be from 1 second to 1 day"],
+    [{ circuit: { probeLease: "2 days" } }, "Guards: circuit: probeLease is 2d: it must be from 1 second to 1 day"],
+    [{ circuit: { window: 1 } }, "Guards: circuit: window is 1ms: it must be from 1 second to 1 day"],
+    [{ circuit: { maxOpenFor: 999 } }, "Guards: circuit: maxOpenFor is 999ms: it must be from 1 second to 1 day"],
+    [{ circuit: { window: Infinity } }, "Guards: circuit: window is infinite: it must be a finite duration"],
+    [{ circuit: { openFor: Infinity } }, "Guards: circuit: openFor is infinite: it must be a finite duration"],
+    [{ circuit: { maxOpenFor: Infinity } }, "Guards: circuit: maxOpenFor is infinite: it must be a finite duration"],
+    [{ circuit: { probeLease: Infinity } }, "Guards: circuit: probeLease is infinite: it must be a finite duration"],
     [
       { circuit: { openFor: -1 } },
-      "circuit: openFor is -1: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
+      "Guards: circuit: openFor is -1: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
     [
       { circuit: { slow: { after: "10 seconds", rate: 2 } } },
-      "circuit: slow.rate is 2: it must be above 0 and at most 1, such as 0.5"
+      "Guards: circuit: slow.rate is 2: it must be above 0 and at most 1, such as 0.5"
     ],
     [
       { circuit: { slow: { rate: 0.5 } } },
-      "circuit: slow.after is undefined: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
+      "Guards: circuit: slow.after is undefined: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
     [
       { circuit: { slow: { after: 1000, rate: 0.5, share: 1 } } },
-      "circuit: slow has no field share: it has after, rate"
+      "Guards: circuit: slow has no field share: it has after, rate"
     ],
-    [{ quota: { requests: 50, per: Infinity } }, "quota: per is infinite: it must be a finite duration"],
+    [{ quota: { requests: 50, per: Infinity } }, "Guards: quota: per is infinite: it must be a finite duration"],
     [
       { quota: { requests: 50, classes: { haiku: { request: 100 } } } },
-      "quota: classes.haiku has no field request: it has requests, inputTokens, outputTokens"
+      "Guards: quota: classes.haiku has no field request: it has requests, inputTokens, outputTokens"
     ]
   ]
   for (const [guards, sentence] of cases) {
@@ -217,8 +225,11 @@ describe("Guards.config", () => {
       for (
         const [env, words] of [
           [{ CLAUDE_CONCURRENCY_MIN: "8", CLAUDE_CONCURRENCY_MAX: "4" }, "min (8) is more than max (4)"],
-          [{ CLAUDE_CIRCUIT_FAILURE_RATE: "50" }, "circuit: failureRate is 50: it must be above 0 and at most 1"],
-          [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be above 0 and at most 1"],
+          [
+            { CLAUDE_CIRCUIT_FAILURE_RATE: "50" },
+            "Guards: circuit: failureRate is 50: it must be above 0 and at most 1"
+          ],
+          [{ CLAUDE_MONITOR_BELOW: "95" }, "Guards: monitor: below is 95: it must be above 0 and at most 1"],
           [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
           [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
           [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0 (set by the CLAUDE_ variables)"],
@@ -292,7 +303,7 @@ describe("Guards.describe", () => {
       queue     per class of models, 4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       quota     per class of models, uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% of each limit in one burst; input tokens counted by the API
-                haiku: 100 requests
+                haiku: 100 requests, 30000 input tokens and 8000 output tokens
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s; stays open for 20s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
       extra     custom guards: 1, asked last"

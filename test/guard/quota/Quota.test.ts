@@ -898,37 +898,43 @@ describe("the settings of a quota", () => {
   const slip = { requests: undefined, request: 5 }
   const otherSlip = { input_tokens: 5 }
   const refused: ReadonlyArray<readonly [Quota.Options, string]> = [
-    [{}, "quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
-    [{ requests: Infinity }, "quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
-    [{ classes: { opus: {} } }, "quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
-    [{ requests: 0 }, `quota.requests is 0: ${above}`],
-    [{ requests: -1 }, `quota.requests is -1: ${above}`],
-    [{ inputTokens: NaN }, `quota.inputTokens is NaN: ${above}`],
-    [{ outputTokens: 0 }, `quota.outputTokens is 0: ${above}`],
-    [{ requests: 1, classes: { opus: { requests: 0 } } }, `quota: classes.opus.requests is 0: ${above}`],
+    [{}, "Guards: quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
+    [
+      { requests: Infinity },
+      "Guards: quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"
+    ],
+    [
+      { classes: { opus: {} } },
+      "Guards: quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"
+    ],
+    [{ requests: 0 }, `Guards: quota.requests is 0: ${above}`],
+    [{ requests: -1 }, `Guards: quota.requests is -1: ${above}`],
+    [{ inputTokens: NaN }, `Guards: quota.inputTokens is NaN: ${above}`],
+    [{ outputTokens: 0 }, `Guards: quota.outputTokens is 0: ${above}`],
+    [{ requests: 1, classes: { opus: { requests: 0 } } }, `Guards: quota: classes.opus.requests is 0: ${above}`],
     [
       { requests: 1, classes: { opus: slip } },
-      "quota: classes.opus has no field request: it has requests, inputTokens, outputTokens"
+      "Guards: quota: classes.opus has no field request: it has requests, inputTokens, outputTokens"
     ],
-    [{ requests: 1, headroom: 0 }, "quota: headroom is 0: it must be above 0 and at most 1, such as 0.5"],
-    [{ requests: 1, headroom: 83 }, "quota: headroom is 83: it must be above 0 and at most 1, such as 0.5"],
-    [{ requests: 1, burst: 0 }, "quota: burst is 0: it must be above 0 and at most 1, such as 0.5"],
-    [{ requests: 1, burst: NaN }, "quota: burst is NaN: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, headroom: 0 }, "Guards: quota: headroom is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, headroom: 83 }, "Guards: quota: headroom is 83: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, burst: 0 }, "Guards: quota: burst is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, burst: NaN }, "Guards: quota: burst is NaN: it must be above 0 and at most 1, such as 0.5"],
     [
       { requests: 1, burst: 0.9 },
-      "quota: burst (0.9) is more than headroom (0.83), the share of the limits that may be used: lower burst or raise headroom"
+      "Guards: quota: burst (0.9) is more than headroom (0.83), the share of the limits that may be used: lower burst or raise headroom"
     ],
-    [{ requests: 1, per: 0 }, "quota: per is 0: it must be a duration above 0"],
-    [{ requests: 1, per: "-1 minute" }, "quota: per is \"-1 minute\": it must be a duration above 0"],
-    [{ requests: 1, per: Infinity }, "quota: per is infinite: it must be a finite duration"],
+    [{ requests: 1, per: 0 }, "Guards: quota: per is 0: it must be a duration above 0"],
+    [{ requests: 1, per: "-1 minute" }, "Guards: quota: per is \"-1 minute\": it must be a duration above 0"],
+    [{ requests: 1, per: Infinity }, "Guards: quota: per is infinite: it must be a finite duration"],
     [
       // Values may come from a file without types.
       { requests: 1, estimate: "tokens" as "count" },
-      "quota: estimate is \"tokens\": it must be \"characters\" or \"count\""
+      "Guards: quota: estimate is \"tokens\": it must be \"characters\" or \"count\""
     ],
     [
       { requests: 1, ...otherSlip },
-      "quota has no field input_tokens: it has requests, inputTokens, outputTokens, per, headroom, burst, classes, estimate"
+      "Guards: quota has no field input_tokens: it has requests, inputTokens, outputTokens, per, headroom, burst, classes, estimate"
     ]
   ]
 
