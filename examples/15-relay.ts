@@ -37,7 +37,7 @@ const failed = (error: ClaudeError.ClaudeError) =>
     return sse("failed", { text, requestId, retryable, void: error._tag === "Refused" })
   })
 
-/** The answer as server-sent events. The last event is `end` or `failed`. */
+/** The answer as server-sent events. The last event is `end` or `failed`, unless the connection is cut. */
 export const relay = (question: string, { heartbeat, policy }: Options) =>
   Claude.events(question).pipe(
     Policy.applyStream(policy),

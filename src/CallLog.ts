@@ -111,8 +111,8 @@ export type Event =
   /** The circuit of a model, or of the whole account if `model` is `*`, opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" }
-  /** The circuit was isolated by hand, for `openFor` or, if that is undefined, until a reset. */
-  | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | undefined }
+  /** The circuit was isolated by hand. */
+  | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | "until a reset" }
   /** The success rate that a `Monitor` measures fell below its objective, or recovered. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
 
@@ -208,14 +208,14 @@ const levels: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveUp"
 }
 
 /**
- * An event as plain data: `at` as an ISO date, durations in milliseconds, the error as its tag, request id, status, error
+ * An event as plain data: `at` as an ISO date, durations as milliseconds (`took` as `tookMs`), the error as its tag, request id, status, error
  * code and the first 200 characters of its message.
  */
 export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, unknown>> => {
   const flat: Record<string, unknown> = { event: _tag, at: DateTime.formatIso(DateTime.makeUnsafe(at)) }
   for (const [key, value] of Object.entries(event)) {
     if (value === undefined || key === "error") continue
-    flat[key] = Duration.isDuration(value) ? Duration.toMillis(value) : value
+    flat[Duration.isDuration(value) ? `${key}Ms` : key] = Duration.isDuration(value) ? Duration.toMillis(value) : value
   }
   if ("error" in event) {
     flat["error"] = event.error._tag

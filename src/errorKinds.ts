@@ -80,7 +80,7 @@ export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("
   regainsAt: text
 }) {
   override get message() {
-    return sentence("The account has reached its spend limit", this)
+    return sentence("The spend limit is reached", this)
   }
 }
 
@@ -233,16 +233,16 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   }
 }
 
-/** A queue of this library was full or closed, or the wait in it too long, so nothing was sent. */
+/** A queue was full or closed, or the wait in it too long, so nothing was sent. `by`: the limit that held it, or the `pause` after a 429. */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
-  by: field(Schema.Literals(["concurrency", "quota"])),
+  by: field(Schema.Literals(["concurrency", "quota", "pause"])),
   retryAfter: duration
 }) {
   override get message() {
     const model = this.model === undefined ? "" : ` to ${String(this.model)}`
-    const what = this.by === "quota"
-      ? `The guards' rate limit (the quota, or the pause after a 429) leaves no room for a call${model} in time`
+    const what = this.by === "quota" || this.by === "pause"
+      ? `The ${this.by === "quota" ? "guards' quota" : "pause after a 429"} leaves no room in time for a call${model}`
       : `Too many calls${model} are running or waiting${this.by === undefined ? "" : ` (${String(this.by)} limit)`}`
     const all = `${what}, so nothing was sent${inSeconds("try again", this.retryAfter)}`
     return sentence(this.detail === undefined ? all : "Nothing was sent", this)

@@ -26,7 +26,7 @@ export * as Fallback from "./policy/Fallback.ts"
 export * as Policy from "./policy/Policy.ts"
 /** The interface of guards. */
 export * as Guard from "./guard/Guard.ts"
-/** The circuit breaker. */
+/** Options, state and stores of the circuit breakers: one for each model, and one for the account. */
 export * as Circuit from "./guard/circuit/Circuit.ts"
 /** The rate limits of the account. */
 export * as Quota from "./guard/quota/Quota.ts"

@@ -249,6 +249,10 @@ describe("an error response", () => {
     assert.strictEqual(messageOf(409, "Conflict"), "The API could not complete the request (409): Conflict")
     assert.strictEqual(messageOf(499, "plain words"), "The API could not complete the request (499): plain words")
     assert.strictEqual(messageOf(500, "500 errors"), "The API failed on its side (500): 500 errors")
+    assert.strictEqual(
+      messageOf(302, ""),
+      "The API sent an unexpected response (302): a redirect, which is not followed: check the base URL, or look for a proxy in between"
+    )
     for (const blank of ["", " ", "\r\n"]) {
       assert.strictEqual(messageOf(503, blank), "The API failed on its side (503): the body of the response is empty")
     }
@@ -583,6 +587,10 @@ describe("a failure of the transport", () => {
     assert.strictEqual(
       Anthropic.classify(transport("ECONNRESET")).message,
       "The API could not be reached (ECONNRESET)."
+    )
+    assert.strictEqual(
+      Anthropic.classify(transport("HPE_INVALID_CONSTANT")).message,
+      "The API could not be reached (HPE_INVALID_CONSTANT): what answered is not valid HTTP: check the base URL, or look for a proxy in between"
     )
   })
 

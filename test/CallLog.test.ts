@@ -141,7 +141,7 @@ describe("CallLog.layerJsonLines", () => {
         "GaveUp"
       ])
       assert.deepInclude(lines[1], { error: "PartialAnswer", requestId: "req_fake_0001", attempt: 1 })
-      assert.isNumber(lines[2].took)
+      assert.isNumber(lines[2].tookMs)
       assert.match(lines[0].at, /^\d{4}-\d\d-\d\dT/)
     }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped))
 

@@ -42,7 +42,11 @@ describe("ClaudeError", () => {
       new ClaudeError.Saturated({ model, by, retryAfter: limit }).message
     assert.strictEqual(
       full("quota"),
-      "The guards' rate limit (the quota, or the pause after a 429) leaves no room for a call to claude-x in time, so nothing was sent; try again in 2 s."
+      "The guards' quota leaves no room in time for a call to claude-x, so nothing was sent; try again in 2 s."
+    )
+    assert.strictEqual(
+      full("pause"),
+      "The pause after a 429 leaves no room in time for a call to claude-x, so nothing was sent; try again in 2 s."
     )
     assert.strictEqual(
       full("concurrency"),

@@ -52,7 +52,7 @@ export interface Resuming {
   readonly reply: (further: Reply) => Reply
 }
 
-/** Used as the index of the first text block if the new answer begins with another block. */
+/** The value of `first` if the new answer begins with a block that is not a text. */
 const none = -1
 
 /** `goesOn`: the new request is prefilled with the text, so its answer does not repeat the last words. */

@@ -35,8 +35,8 @@ export interface Lease {
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
   /**
    * Called exactly once, when the answer ends or the request fails. `usage` is `undefined` if the request failed before
-   * its first content, or if the reader stopped early. If an error or an interrupt ended the answer, `usage` is what the
-   * API had reported until then, usually without the final output.
+   * its first content, or if the reader stopped early without an interrupt. If an error or an interrupt ended the answer,
+   * `usage` is what the API had reported until then, usually without the final output.
    */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
 }

@@ -56,7 +56,7 @@ const outlineOf = (
       return outlineOf(issue.issue, path, parent)
     case "Filter": {
       const declared = issue.filter.annotations?.expected
-      return [line(path, typeof declared === "string" ? `Expected ${declared}` : invalid)]
+      return [line(path, typeof declared === "string" ? `Expected ${declared}` : unnamed)]
     }
     case "InvalidType":
       return [line(path, expected(issue.ast))]
@@ -70,6 +70,7 @@ const outlineOf = (
 }
 
 const invalid = "Expected a valid value"
+const unnamed = "a check failed that has no \"expected\" annotation"
 
 const line = (path: ReadonlyArray<string>, message: string): string =>
   path.length === 0 ? message : `${path.join(".")}: ${message}`

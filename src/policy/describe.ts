@@ -165,11 +165,13 @@ const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): 
   const shortest = firstWaits(schedule, error, count, 0)
   const longest = firstWaits(schedule, error, count, 1)
   if (shortest.length === 0) return never
-  const shown = shortest.map((from, i) => from === longest[i] ? `${from}s` : `${from}-${longest[i]}s`)
-  return `${times(count)}, after ${shown.join(", ")}${count > shown.length ? " …" : ""}`
+  const all = shortest.map((from, i) => from === longest[i] ? `${from}s` : `${from}-${longest[i]}s`)
+  const [shown, last] = [all.slice(0, 5), all.at(-1)]
+  const rest = count <= shown.length ? "" : count > all.length || last === shown.at(-1) ? " …" : ` … ${last}`
+  return `${times(count)}, after ${shown.join(", ")}${rest}`
 }
 
-/** The first waits of a schedule of `Retry` if the same error repeats, in seconds. `share` replaces the random number. */
+/** The first 100 waits of a schedule of `Retry` if the same error repeats, in seconds. `share` replaces the random number. */
 const firstWaits = (schedule: Plan.AnySchedule, error: ClaudeError | undefined, count: number, share: number) =>
   Effect.runSync(Effect.provideService(stepped(schedule, error, count), Random.Random, {
     nextDoubleUnsafe: () => share,
@@ -184,7 +186,7 @@ const stepped = Effect.fnUntraced(function*(
   // Safe cast: the schedules of `Retry` take any error.
   const step = yield* Schedule.toStep(schedule as Schedule.Schedule<unknown, unknown>)
   const found: Array<number> = []
-  while (found.length < Math.min(count, 5)) {
+  while (found.length < Math.min(count, 100)) {
     const wait = yield* Pull.catchDone(Effect.map(step(0, error), ([, wait]) => wait), () => Effect.undefined)
     if (wait === undefined) break
     found.push(Duration.toMillis(wait) / 1000)

@@ -193,6 +193,6 @@ const timeIsOver = (share: number, asked: string | undefined): DeadlineExceeded 
   return new DeadlineExceeded({
     model,
     limit: Duration.millis(share),
-    detail: `${model ?? "the model"} used up its share of the time; the rest is reserved for the other models`
+    detail: `this was the share of ${model ?? "the model"}; the rest of the time is reserved for the other models`
   })
 }

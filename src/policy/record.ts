@@ -111,9 +111,9 @@ const checkReserve = ({ models = [], reserve }: Policy, { overall }: Limits.Give
     Refuse.refuse("Policy: reserve is taken from overall, which is missing: add overall or remove reserve")
   } else if (least * others >= overall) {
     Refuse.refuse(
-      `Policy: reserve (${Refuse.show(least)}) for ${others} further ${
+      `Policy: reserve (${Refuse.show(least)} for each of ${others} further ${
         others === 1 ? "model" : "models"
-      } leaves nothing of overall (${Refuse.show(overall)}) for the first one: lower reserve or raise overall`
+      }) leaves nothing of overall (${Refuse.show(overall)}) for the first one: lower reserve or raise overall`
     )
   }
 }

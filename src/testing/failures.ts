@@ -77,41 +77,41 @@ export const ownSpendLimit: Turn = fails(
   "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
 )
 
-/** A 529: the API is overloaded. */
+/** A 529, which becomes `Overloaded`. */
 export const overloaded: Turn = fails(529, "overloaded_error", "Overloaded", { headers: { "x-should-retry": "true" } })
 
-/** A 500: an internal error of the API. */
+/** A 500, which becomes `ServerFault`. */
 export const serverError: Turn = fails(500, "api_error", "Internal server error")
 
-/** A 504: the API timed out. */
+/** A 504, which becomes `ServerFault`. */
 export const gatewayTimeout: Turn = fails(504, "timeout_error", "Request timed out")
 
-/** A 401: the key is invalid. */
+/** A 401, which becomes `AuthenticationFailed`. */
 export const unauthorized: Turn = fails(401, "authentication_error", "Invalid bearer token")
 
-/** A 402: a billing problem. */
+/** A 402, which becomes `SpendLimitReached`. */
 export const billing: Turn = fails(402, "billing_error", "The linked organization has reached its spend limit.", {
   details: { error_code: "linked_organization_spend_limit_reached" }
 })
 
-/** A 403: the key lacks a permission. */
+/** A 403, which becomes `PermissionDenied`. */
 export const forbidden: Turn = fails(
   403,
   "permission_error",
   "Your API key does not have permission to use this resource."
 )
 
-/** A 404: the model does not exist. */
+/** A 404, which becomes `ResourceNotFound`. */
 export const notFound: Turn = fails(404, "not_found_error", "model: claude-nope-1")
 
-/** A 413 from the proxy in front of the API. */
+/** A 413 from the proxy in front of the API, which becomes `RequestTooLarge`. */
 export const tooLarge: Turn = respond(413, "<html><head><title>413 Request Entity Too Large</title></head></html>", {
   name: "a 413 page",
   headers: { "content-type": "text/html" },
   api: false
 })
 
-/** A 400: the prompt does not fit into the context window. */
+/** A 400, which becomes `ContextWindowExceeded`. */
 export const promptTooLong: Turn = fails(
   400,
   "invalid_request_error",

@@ -160,7 +160,7 @@ const stepOf = (given: unknown): Result.Result<Make, string> => {
   if (isString(given)) {
     const make = Object.hasOwn(wordSteps, given) ? wordSteps[given] : undefined
     return make === undefined
-      ? Result.fail(isName(given) ? `write it with its value, {"${given}": …}: ${objectSteps[given].about}` : unknown)
+      ? Result.fail(isName(given) ? `it needs a value, {"${given}": …} (${objectSteps[given].about})` : unknown)
       : Result.succeed(make)
   }
   if (!isObject(given)) return Result.fail(unknown)

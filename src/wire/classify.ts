@@ -40,7 +40,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     status,
     errorCode,
     shouldRetry: verdictOf(header("x-should-retry")),
-    detail: words ?? (status === undefined ? undefined : responseText(failure)),
+    detail: words ?? (status === undefined ? undefined : isRedirect(status) ? redirect : responseText(failure)),
     limits: Object.keys(limits).length === 0 ? undefined : limits
   }
   const proxy = status === 407 ? "407" : proxyStatusOf(failure)
@@ -104,6 +104,9 @@ const answered = (
   }
 }
 
+const isRedirect = (status: number): boolean => status >= 300 && status < 400
+const redirect = "a redirect, which is not followed: check the base URL, or look for a proxy in between"
+
 /** The message of the innermost cause, if it says more than the SDK's. Left out for a JSON parser, which quotes the body. */
 const reasonOf = (failure: unknown): string | undefined => {
   const last = innermost(failure)
@@ -122,6 +125,9 @@ const proxyStatusOf = (failure: unknown): string | undefined => {
 }
 
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
+
+/** For the codes of Node's HTTP parser. */
+const notHttp = "what answered is not valid HTTP: check the base URL, or look for a proxy in between"
 
 /** Codes of the operating system and of undici. Codes that begin with `ERR_` mean a mistake of the program. */
 const system = /^(E(?!RR_)|UND_ERR_)/
@@ -163,7 +169,7 @@ const unanswered = (
     return new ClaudeError.InvalidRequest({ ...common, sent: false, detail, cause: failure })
   }
   if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
-    const detail = code === undefined ? reasonOf(failure) : undefined
+    const detail = code === undefined ? reasonOf(failure) : code.startsWith("HPE_") ? notHttp : undefined
     return new ClaudeError.Unreachable({ ...common, code, detail, cause: failure })
   }
   // Nothing was sent: the SDK could not get a credential, or it could not build the request.

@@ -98,7 +98,7 @@ describe("default time limits", () => {
     assert.deepInclude({ ...limitsOf(params, third, streamed) }, expected)
   })
 
-  it("include a connect and a firstToken of 30 to 40 s for a prompt of 90,000 tokens, even if a deadline of 24 seconds lowers other limits to 8 s", () => {
+  it("allow 30 to 40 s for connect and firstToken with a prompt of 90,000 tokens, even if a deadline in 24 s lowers idle to 8 s", () => {
     const { connect, firstToken, idle } = limitsOf(tokens(90_000), 8000, false)
     assert.isAbove(connect, 30_000)
     assert.isBelow(connect, 40_000)
@@ -106,7 +106,7 @@ describe("default time limits", () => {
     assert.strictEqual(idle, 8000)
   })
 
-  it("include a connect of 38 to 40 s for a document of unknown length, even if a deadline of 24 seconds lowers other limits to 8 s", () => {
+  it("allow 38 to 40 s for connect with a document of unknown length, even if a deadline in 24 s lowers idle to 8 s", () => {
     const source = { type: "url" as const, url: "https://example.com/a.pdf" }
     const { connect } = limitsOf(
       params({ messages: [{ role: "user", content: [{ type: "document", source }] }] }),

@@ -1,6 +1,6 @@
 /** Checks what docs/guards.md says. Its code blocks are in this file. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Effect, Exit, Fiber, Layer } from "effect"
+import { ConfigProvider, Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallLog,
@@ -98,20 +98,26 @@ const Stored = NodeAnthropic.layerConfig().pipe(
   Layer.provide(Layer.succeed(Circuit.Store, store))
 )
 
-/** Rejects requests once the answers have used `most` output tokens. */
+/** Rejects requests once this process has spent `most` US dollars. */
 const cap = (most: number): Guard.Guard => {
-  let used = 0
+  let spent = 0
   return {
     gate: ({ params: { model } }) =>
-      used < most ? Effect.void : Effect.fail(new ClaudeError.SpendLimitReached({ model })),
+      spent < most
+        ? Effect.void
+        : Effect.fail(new ClaudeError.SpendLimitReached({ model, detail: `this process has spent $${most}` })),
     admit: () =>
-      Effect.succeed({
-        settle: (_exit, usage) => Effect.sync(() => void (used += usage?.output_tokens ?? 0))
+      Effect.sync(() => {
+        let answer: Claude.Opened | undefined
+        return {
+          opened: (begun) => Effect.sync(() => void (answer = begun)),
+          settle: () => Effect.sync(() => void (spent += answer?.reply().cost?.dollars ?? 0))
+        }
       })
   }
 }
 
-const capped: Guards.Guards = { ...Guards.standard, extra: [cap(1_000_000)] }
+const capped: Guards.Guards = { ...Guards.standard, extra: [cap(50)] }
 
 // -----------------------------------------------------------------------------
 // What happens
@@ -386,15 +392,24 @@ describe("docs/guards.md", () => {
     assert.isUndefined(Context.get(Context.empty(), Quota.Store))
   })
 
-  it.effect("a custom guard receives the usage of an answer, and can reject later calls", () =>
-    Effect.gen(function*() {
-      assert.strictEqual(yield* ask, "hello")
-      const error = yield* Effect.flip(ask)
-      assert.strictEqual(error._tag, "SpendLimitReached")
-      assert.lengthOf(yield* FakeClaude.received, 1)
-      // Only errors of the API open the circuit of the account.
-      assert.strictEqual((yield* Guards.status).account?.state, "closed")
-    }).pipe(Effect.provide(guarded({ ...capped, extra: [cap(1)] }))))
+  it.effect.each<readonly [string, Effect.Effect<unknown, unknown, Claude.Claude>]>([
+    ["is complete", ask],
+    ["is left by its reader", Stream.runDrain(Stream.take(Claude.stream("hi"), 1))],
+    ["is interrupted", Effect.timeout(Stream.runForEach(Claude.stream("hi"), () => Effect.never), "1 second")]
+  ])(
+    "the custom guard rejects calls after an answer cost more than its cap, also if the answer %s",
+    ([, first]) =>
+      Effect.gen(function*() {
+        const running = yield* Effect.forkChild(Effect.exit(first), start)
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(running)
+        const error = yield* Effect.flip(ask)
+        assert.strictEqual(error.message, "The spend limit is reached: this process has spent $0.00001")
+        assert.lengthOf(yield* FakeClaude.received, 1)
+        // Only errors of the API open the circuit of the account.
+        assert.strictEqual((yield* Guards.status).account?.state, "closed")
+      }).pipe(Effect.provide(guarded({ ...capped, extra: [cap(0.00001)] })))
+  )
 
   it("contradictory guards are rejected when they are created", () => {
     assert.throws(() => Guards.apply({ concurrency: { max: 4, min: 8 } }), RangeError, "min (8) is more than max (4)")

@@ -1,6 +1,7 @@
 /** Checks what docs/logging.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import {
+  ConfigProvider,
   Console,
   Deferred,
   Duration,
@@ -68,7 +69,7 @@ it.effect("the first program logs to the Logger and to a file", () =>
     const [, sample = ""] = /```json\n([^]*?)\n```/.exec(page) ?? []
     const line: object = JSON.parse(sample)
     assert.deepStrictEqual(Object.keys(line), Object.keys(events[1]))
-    assert.deepStrictEqual({ ...line, at: "", call: "", took: 0 }, { ...events[1], at: "", call: "", took: 0 })
+    assert.deepStrictEqual({ ...line, at: "", call: "", tookMs: 0 }, { ...events[1], at: "", call: "", tookMs: 0 })
   }))
 
 describe("layerJsonLines", () => {
@@ -273,9 +274,15 @@ describe("sinks", () => {
 
   const ClaudeLive = NodeAnthropic.layer({ apiKey: "sk-ant-test" }).pipe(Layer.provide(CallLog.layerNoop))
 
-  const JsonLines = NodeAnthropic.layer({ apiKey: "sk-ant-test" }).pipe(
+  const JsonLines = NodeAnthropic.layerConfig().pipe(
     Layer.provide(CallLog.layer),
     Layer.provide(Logger.layer([Logger.consoleJson]))
+  )
+
+  const main = program.pipe(
+    Effect.provide(JsonLines),
+    Effect.tapCause(Effect.logFatal),
+    Effect.provide(Logger.layer([Logger.consoleJson]))
   )
 
   it.effect("can write events as JSON with Effect's logger", () =>
@@ -292,7 +299,21 @@ describe("sinks", () => {
       const events = lines.map((line) => JSON.parse(line))
       assert.deepStrictEqual(events.map(({ message }) => message), ["claude: AttemptFailed", "claude: RetryScheduled"])
       assert.deepInclude(events[0].annotations, { error: "Overloaded", status: 529 })
-      yield* Effect.scoped(Layer.build(JsonLines))
+    }))
+
+  it.effect("include an error that ends the program, as JSON, if the program logs it", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const console = { ...globalThis.console, log: (line: string) => void lines.push(line) }
+      yield* main.pipe(
+        Effect.provideService(Console.Console, console),
+        Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))),
+        Effect.exit
+      )
+      const [line, ...others] = lines.map((line) => JSON.parse(line))
+      assert.deepStrictEqual(others, [])
+      assert.strictEqual(line.level, "FATAL")
+      assert.include(JSON.stringify(line), "There is no key for the API")
     }))
 
   it.effect("receive FellBack with DeadlineExceeded, and no AttemptFailed, when the first model has used up its part of `overall`", () =>

@@ -334,7 +334,7 @@ describe("decoding", () => {
       "no message of a check",
       Schema.Struct({ name: Odd }),
       { name: "SECRET" },
-      "1 issue: name: Expected a valid value"
+      "1 issue: name: a check failed that has no \"expected\" annotation"
     ],
     [
       "no key of a record",

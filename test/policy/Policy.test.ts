@@ -599,7 +599,7 @@ describe("G12: an invalid policy", () => {
     [{ reserve: "5 seconds", models: ["claude-opus-5"] }, /reserve is taken from overall, which is missing/],
     [
       { reserve: "30 seconds", models: ["claude-opus-5", "claude-haiku-5-5"], overall: "1 minute" },
-      /reserve \(30s\) for 2 further models leaves nothing of overall \(1m\) for the first one/
+      /reserve \(30s for each of 2 further models\) leaves nothing of overall \(1m\) for the first one/
     ],
     [{ reserve: 0, models: ["claude-opus-5"], overall: "1 minute" }, /reserve is 0: it must be a duration/],
     [
@@ -696,12 +696,12 @@ describe("Policy.describe", () => {
       models    only the model of the request
       retry     by kind of error, at most 8 in total
                 RateLimited, Overloaded: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
-                ServerFault: 8 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
+                ServerFault: 8 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s … 0-30s
                 Unreachable, PartialAnswer: 8 times, after 0-3s, 0-6s, 0-12s, 0-24s, 0-30s …
                 UnexpectedResponse, TimedOut: 3 times, after 0-1s, 0-2s, 0-4s
                 EmptyAnswer: once, after 0-1s
                 CircuitOpen: 30 times, after 0-1s, 0-2s, 0-4s, 0-5s, 0-5s …
-                Saturated: 30 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
+                Saturated: 30 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s … 0-30s
                 all other kinds of error: never
                 each wait is at least retry-after, and ends before the deadline
       attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking), no limit in total

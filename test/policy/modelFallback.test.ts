@@ -541,7 +541,7 @@ describe("the deadline of a chain", () => {
       ])
       assert.strictEqual(
         error.history?.[0]?.message,
-        "A time limit of 30s was reached: claude-sonnet-5-5 used up its share of the time; the rest is reserved for the other models"
+        "A time limit of 30s was reached: this was the share of claude-sonnet-5-5; the rest of the time is reserved for the other models"
       )
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 

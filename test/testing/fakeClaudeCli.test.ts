@@ -325,7 +325,7 @@ describe("a script file", () => {
     ],
     ["[null]", /^step 1 is null: there is no such step/],
     ["[{\"brakes\": \"The\"}]", /^step 1 is {"brakes":"The"}: there is no such step/],
-    ["[\"breaks\"]", /^step 1 is "breaks": write it with its value, {"breaks": …}: a text, then/],
+    ["[\"breaks\"]", /^step 1 is "breaks": it needs a value, {"breaks": …} \(a text, then/],
     ["[{\"breaks\": 5}]", /^step 1 is {"breaks":5}: Expected string at \["breaks"\]$/],
     ["[{\"breaks\": \"a\", \"end\": \"x\"}]", /: Expected "cut" \| "reset" \| "silence" at \["end"\]$/],
     ["[{\"status\": 200}]", /: Expected a value between 400 and 599 at \["status"\]$/],

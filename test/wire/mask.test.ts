@@ -343,7 +343,7 @@ describe("a quotation", () => {
       assert.include(error.message, "no: [quoted content]")
     }).pipe(Effect.scoped))
 
-  it("is removed from an error code", () => {
+  it("of the prompt is removed from an error code", () => {
     const error = new ClaudeError.InvalidRequest({ errorCode: `bad: ${secret}` })
     assert.strictEqual(withoutQuotes(error, secret).errorCode, "bad: [quoted content]")
   })

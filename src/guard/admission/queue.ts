@@ -91,21 +91,26 @@ export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Tic
 })
 
 /**
- * Fails with the error of a rejected call. `by` is `quota` if quota or a pause holds the call, and slots are free or
+ * Fails with the error of a rejected call. `by` is `quota` or `pause`, whichever holds the call longer, if slots are free or
  * the hold lasts longer than the call may wait; otherwise `concurrency`. `retryAfter` is the rest of the pause if the
  * call has waited, otherwise the estimated time until its turn or until a place in the queue.
  */
 const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, at: number) {
   const { brake, limit, pace, turnstile } = queue
   const now = yield* timeIn(queue)
-  const wait = yield* turn(queue, ticket, turnstile.ahead(ticket), now)
+  const ahead = turnstile.ahead(ticket)
+  const wait = yield* turn(queue, ticket, ahead, now)
   const isLate = wait > ticket.until - now
   const hint = now > at
     ? brake.pause.wait(sizeOf(queue, ticket), now)
     : isLate || !ticket.hasDeadline
     ? wait
     : pace.place(now + wait) - now
-  const by = wait > 0 && (isLate || queue.running < limit.most) ? "quota" : "concurrency"
+  const by = wait === 0 || !isLate && queue.running >= limit.most
+    ? "concurrency"
+    : wait > Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
+    ? "quota"
+    : "pause"
   return yield* Effect.fail(Ticket.turnedAway(ticket, by, hint))
 })
 

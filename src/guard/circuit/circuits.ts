@@ -149,7 +149,9 @@ const eventOf = (
       return {
         _tag: "CircuitIsolated",
         ...common,
-        openFor: state._tag === "Isolated" && state.until !== null ? Duration.millis(state.until - now) : undefined
+        openFor: state._tag === "Isolated" && state.until !== null
+          ? Duration.millis(state.until - now)
+          : "until a reset"
       }
     case "Admitted":
       return decision.probe

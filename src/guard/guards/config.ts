@@ -10,7 +10,7 @@ import { compile } from "./record.ts"
 const given = <A extends object>(
   options: { readonly [K in keyof A]: Config.Config<A[K]> }
 ): Config.Config<Partial<A>> =>
-  // Safe cast: an entry exists only if its variable is set, and the compiler cannot follow that through the entries.
+  // The cast of the result is safe: it has an entry for each variable that is set, which the compiler cannot follow.
   Config.map(
     Config.all(
       Object.entries(options).map(([name, config]) =>

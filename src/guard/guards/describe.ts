@@ -18,12 +18,6 @@ export const describe = (guards: Guards): string => {
     ...guards.account === undefined ? [] : [row("account", account)],
     row("monitor", monitor === undefined ? "off" : watch(monitor)),
     row("budget", budget === undefined ? "no limit on extra attempts" : bound(budget)),
-    row(
-      "gate",
-      circuit === undefined
-        ? "off"
-        : "calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first"
-    ),
     row("queue", admits ? waits(concurrency) : "off"),
     ...admits
       ? [
@@ -44,7 +38,12 @@ export const describe = (guards: Guards): string => {
           "",
           "then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s "
             + "to twice the rate before the outage"
-        )
+        ),
+        row(
+          "",
+          "while it is open, calls that may wait for the probe do so in one line, by priority and then oldest first"
+        ),
+        row("", "after the account reached its spend limit, all calls fail at once")
       ],
     ...extra.length === 0 ? [] : [row("extra", `custom guards: ${extra.length}, asked last`)]
   ].join("\n")
@@ -64,7 +63,7 @@ const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
 const bound = ({ size }: RetryBudget.Settings): string =>
   `per model, ${
     many(size, "extra attempt")
-  } may fail, and one more for each answer that begins; after that, one extra attempt after a wait of ${
+  } may fail; each answer that begins allows one more, up to ${size} again; when none is left, one extra attempt after a wait of ${
     Refuse.show(firstPace)
   }, which doubles with each failure up to ${Refuse.show(longestPace)}`
 
@@ -108,9 +107,11 @@ const amounts = (
         Refuse.period(per)
       }${
         told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report the remaining quota)`
-      }, at most ${percent(own.burst)} of each limit in one burst; input tokens ${
-        estimate === "count" ? "counted by the API" : "estimated from characters"
-      }`
+      }, ${
+        own.burst === own.headroom
+          ? "in one burst if needed"
+          : `at most ${percent(own.burst)} of each limit in one burst`
+      }; input tokens ${estimate === "count" ? "counted by the API" : "estimated from characters"}`
     ),
     ...Object.entries(options.classes ?? {}).map(([name, own]) =>
       row("", `${name}: ${limits(QuotaSettings.limitsOf(own, options))}`)

@@ -168,7 +168,10 @@ const countsIn = (given: Given): Issues => {
       : issue(where, `the strict schemas have ${optional} optional properties: make all but ${maxOptional} required`),
     unions <= maxUnions
       ? none
-      : issue(where, `the strict schemas have ${unions} properties of more than one type: keep at most ${maxUnions}`)
+      : issue(
+        where,
+        `the strict schemas have ${unions} properties with a choice of types (anyOf, or a list as type): keep at most ${maxUnions}`
+      )
   )
 }
 

@@ -42,6 +42,6 @@ const Drain = Layer.effectDiscard(Effect.addFinalizer(() => Guards.drain("20 sec
 export const program = Layer.launch(Layer.provide(Drain, Routes))
 
 if (import.meta.main) {
-  const server = NodeHttpServer.layer(createServer, { port: 3000, gracefulShutdownTimeout: "25 seconds" })
+  const server = NodeHttpServer.layer(createServer, { port: 3000, gracefulShutdownTimeout: "5 seconds" })
   NodeRuntime.runMain(program.pipe(Effect.provide([server, ClaudeLive])))
 }

@@ -711,14 +711,14 @@ describe("a circuit whose clock is set back by an hour", () => {
 })
 
 describe("CircuitIsolated", () => {
-  it.effect("says for how long the circuit is isolated, and nothing about the length if it is until a reset", () =>
+  it.effect("says for how long the circuit is isolated: for the given time, or until a reset", () =>
     Effect.gen(function*() {
       const { circuits, events } = watched({})
       yield* circuits.isolate("a", 60_000)
       yield* circuits.isolate("b", undefined)
       assert.deepStrictEqual(
         events.map((event) => event._tag === "CircuitIsolated" ? event.openFor : event),
-        [Duration.minutes(1), undefined]
+        [Duration.minutes(1), "until a reset"]
       )
     }))
 })

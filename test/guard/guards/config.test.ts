@@ -252,8 +252,7 @@ describe("Guards.describe", () => {
   it("shows the defaults for an empty record", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
-      budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
-      gate      off
+      budget    per model, 10 extra attempts may fail; each answer that begins allows one more, up to 10 again; when none is left, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
       queue     per class of models, any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   off"
@@ -261,7 +260,6 @@ describe("Guards.describe", () => {
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
       "monitor   off
       budget    no limit on extra attempts
-      gate      off
       queue     off
       circuit   off"
     `)
@@ -270,12 +268,13 @@ describe("Guards.describe", () => {
   it("shows the standard guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
-      budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
-      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
+      budget    per model, 10 extra attempts may fail; each answer that begins allows one more, up to 10 again; when none is left, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
       queue     per class of models, any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   opens when 90% of at least 20 calls in the last 1m fail; stays open for 5s or a quarter of the outage so far, whichever is longer, at most 30s
-                then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage"
+                then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
+                while it is open, calls that may wait for the probe do so in one line, by priority and then oldest first
+                after the account reached its spend limit, all calls fail at once"
     `)
   })
 
@@ -298,14 +297,15 @@ describe("Guards.describe", () => {
     })).toMatchInlineSnapshot(`
       "account   acme
       monitor   alerts when a circuit opens, or when fewer than 90% of at least 20 calls in the last 5m succeed
-      budget    per model, 20 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
-      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
+      budget    per model, 20 extra attempts may fail; each answer that begins allows one more, up to 20 again; when none is left, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
       queue     per class of models, 4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       quota     per class of models, uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% of each limit in one burst; input tokens counted by the API
                 haiku: 100 requests, 30000 input tokens and 8000 output tokens
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s; stays open for 20s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
+                while it is open, calls that may wait for the probe do so in one line, by priority and then oldest first
+                after the account reached its spend limit, all calls fail at once
       extra     custom guards: 1, asked last"
     `)
   })
