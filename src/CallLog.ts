@@ -110,7 +110,7 @@ export type Event =
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
   /** The circuit of a model, or of the whole account if `model` is `*`, opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
-  | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" }
+  | Common & { readonly _tag: "CircuitProbing" | "CircuitClosed" }
   /** The circuit was isolated by hand. */
   | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | "until a reset" }
   /** The success rate that a `Monitor` measures fell below its objective, or recovered. */
@@ -200,7 +200,7 @@ const levels: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveUp"
   FellBack: "Warn",
   Warning: "Warn",
   CircuitOpened: "Error",
-  CircuitProbed: "Info",
+  CircuitProbing: "Info",
   CircuitClosed: "Info",
   CircuitIsolated: "Warn",
   SuccessRateLow: "Error",

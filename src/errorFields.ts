@@ -183,11 +183,22 @@ export const common = {
   cause: optional(Schema.Defect())
 }
 
+/** What went wrong in the transport. Connections that the other side closes, and answers that are not HTTP, were reached. */
+export const unreached = (code: unknown): string => {
+  const what = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(String(code))
+    ? "The connection was lost before a response arrived"
+    : String(code).startsWith("HPE_")
+    ? "What answered is not valid HTTP"
+    : "The API could not be reached"
+  return `${what}${inBrackets(code)}`
+}
+
 export const sentence = (
   what: string,
   { detail, status }: { readonly detail?: unknown; readonly status?: unknown }
-): string =>
-  `${what}${status === undefined ? "" : ` (${String(status)})`}${detail === undefined ? "." : `: ${String(detail)}`}`
+): string => `${what}${inBrackets(status)}${detail === undefined ? "." : `: ${String(detail)}`}`
+
+export const inBrackets = (value: unknown): string => value === undefined ? "" : ` (${String(value)})`
 
 /** What had not arrived when an attempt reached a time limit, by the `scope` of the `TimedOut`. */
 export const missed: ReadonlyMap<unknown, string> = new Map([

@@ -4,6 +4,7 @@ import {
   duration,
   field,
   flag,
+  inBrackets,
   inSeconds,
   issues,
   loose,
@@ -15,6 +16,7 @@ import {
   tag,
   text,
   toolUses,
+  unreached,
   usage
 } from "./errorFields.ts"
 
@@ -117,7 +119,7 @@ export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault"
 /** No response arrived (DNS, TLS, connection refused or reset). `code`: of the system, OpenSSL, or `PROXY_<status>`. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
   override get message() {
-    return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)
+    return sentence(unreached(this.code), this)
   }
 }
 
@@ -152,17 +154,15 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
 /** Claude declined to answer. `text` is the part it had written; discard it. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...common, ...partial, category: text }) {
   override get message() {
-    const category = this.category === undefined ? "" : ` (${String(this.category)})`
-    return sentence(`Claude declined to answer${category}`, this)
+    return sentence(`Claude declined to answer${inBrackets(this.category)}`, this)
   }
 }
 
 /** The answer reached `max_tokens`, or Claude paused it. `reason` is the stop reason. */
 export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ...common, ...partial, reason: text }) {
   override get message() {
-    const isPaused = this.reason === "pause_turn"
-    const what = isPaused ? "Claude paused the answer before its end" : "The answer stopped at a limit"
-    return sentence(`${what}${this.reason === undefined ? "" : ` (${this.reason})`}`, this)
+    const what = this.reason === "pause_turn" ? "Claude paused the answer" : "The answer stopped at a limit"
+    return sentence(what + inBrackets(this.reason), this)
   }
 }
 
@@ -224,16 +224,16 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   retryAfter: duration
 }) {
   override get message() {
-    const [circuit, why] = [String(this.model ?? "this model"), this.why === undefined ? "" : ` (${String(this.why)})`]
     const isByHand = String(this.why).endsWith("by hand")
     const next = isByHand && this.retryAfter === undefined
       ? "; Guards.reset closes it"
       : inSeconds(isByHand ? "it closes again" : "the next probe is", this.retryAfter)
-    return sentence(`The circuit of ${circuit} is open${why}, so nothing was sent${next}`, this)
+    const model = String(this.model ?? "this model")
+    return sentence(`The circuit of ${model} is open${inBrackets(this.why)}, so nothing was sent${next}`, this)
   }
 }
 
-/** A queue was full or closed, or the wait in it too long, so nothing was sent. `by`: the limit that held it, or the `pause` after a 429. */
+/** Nothing was sent: a queue was full or closed, or the wait too long. `by`: which limit, or the `pause` after a 429. */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
   by: field(Schema.Literals(["concurrency", "quota", "pause"])),

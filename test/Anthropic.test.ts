@@ -586,15 +586,15 @@ describe("a failure of the transport", () => {
     assert.strictEqual(Anthropic.classify(new Sdk.APIConnectionError({})).message, "The API could not be reached.")
     assert.strictEqual(
       Anthropic.classify(transport("ECONNRESET")).message,
-      "The API could not be reached (ECONNRESET)."
+      "The connection was lost before a response arrived (ECONNRESET)."
     )
     assert.strictEqual(
       Anthropic.classify(transport("HPE_INVALID_CONSTANT")).message,
-      "The API could not be reached (HPE_INVALID_CONSTANT): what answered is not valid HTTP: check the base URL, or look for a proxy in between"
+      "What answered is not valid HTTP (HPE_INVALID_CONSTANT): check the base URL, or look for a proxy in between"
     )
   })
 
-  it("is classified by its message, its name or its code if nothing was sent", () => {
+  it("that happens before anything is sent is classified by its message, its name or its code", () => {
     const unsent = (failure: unknown) => Anthropic.classify(failure, { sent: false })
     const credentials = [
       new Error("Could not resolve authentication method. Expected one of apiKey, authToken to be set."),

@@ -232,7 +232,7 @@ describe("G14: secrets and content do not leak", () => {
 })
 
 describe("lists of events and requests for tests", () => {
-  const event: CallLog.Event = { _tag: "CircuitProbed", at: 0, call: undefined, model: "m" }
+  const event: CallLog.Event = { _tag: "CircuitProbing", at: 0, call: undefined, model: "m" }
 
   it.effect("the list of CallLog.Memory receives 100,000 events in less than a second", () =>
     Effect.gen(function*() {

@@ -150,7 +150,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       Effect.andThen(Effect.sleep("10 seconds")),
       Effect.andThen(Claude.text("hi"))
     ),
-    told: [...failed, "CircuitOpened", "CircuitProbed", "AttemptStarted", "CircuitClosed", "AttemptSucceeded"]
+    told: [...failed, "CircuitOpened", "CircuitProbing", "AttemptStarted", "CircuitClosed", "AttemptSucceeded"]
   },
   {
     name: "a circuit that is isolated by hand",

@@ -127,7 +127,7 @@ const proxyStatusOf = (failure: unknown): string | undefined => {
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
 
 /** For the codes of Node's HTTP parser. */
-const notHttp = "what answered is not valid HTTP: check the base URL, or look for a proxy in between"
+const notHttp = "check the base URL, or look for a proxy in between"
 
 /** Codes of the operating system and of undici. Codes that begin with `ERR_` mean a mistake of the program. */
 const system = /^(E(?!RR_)|UND_ERR_)/

@@ -138,7 +138,7 @@ describe("levels", () => {
       CallSucceeded: true,
       Warning: true,
       CircuitOpened: true,
-      CircuitProbed: true,
+      CircuitProbing: true,
       CircuitClosed: true,
       CircuitIsolated: true,
       SuccessRateLow: true,

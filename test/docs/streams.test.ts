@@ -1,6 +1,6 @@
 /** Checks what docs/streams.md says. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Redacted, Result, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Claude, ClaudeError, Fallback, type Message, Policy } from "resilient-claude"
@@ -226,6 +226,35 @@ describe("a stream that reaches max_tokens", () => {
       assert.isTrue(result._tag === "Failure" && result.failure._tag === "Truncated")
       assert.strictEqual(yield* requests, 1)
     }).pipe(playing(Faults.maxTokens("Once"))))
+})
+
+/** Fails if the text is not complete after five minutes. */
+const inTime = <E, R>(text: Stream.Stream<string, E, R>) =>
+  Stream.merge(
+    text,
+    Stream.fromEffect(Effect.andThen(Effect.sleep("5 minutes"), Effect.fail("the story took too long"))),
+    { haltStrategy: "left" }
+  )
+
+describe("the text of an opened answer with a limit of five minutes", () => {
+  it.effect.each(
+    [
+      ["is complete if it takes less", Faults.answer("Once upon a time.", { every: "9 seconds" }), false],
+      ["fails if it takes more, and the request is stopped", Faults.pings("Once upon", "20 seconds"), true]
+    ] as const
+  )("%s", ([, turn, isLate]) =>
+    Effect.gen(function*() {
+      const read = yield* Claude.open("Tell me a story.").pipe(
+        Policy.apply({ contentIdle: Infinity }),
+        Effect.flatMap(({ text }) => Stream.mkString(inTime(text))),
+        Effect.scoped,
+        finish
+      )
+      assert.deepStrictEqual(
+        read,
+        isLate ? Result.fail("the story took too long") : Result.succeed("Once upon a time.")
+      )
+    }).pipe(playing(turn)))
 })
 
 describe("a route that opens the answer before it responds", () => {

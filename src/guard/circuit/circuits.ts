@@ -102,7 +102,7 @@ export const look = (
 const seenClosed = ({ window }: Settings, circuit: Circuit, since: number | null, now: number): void => {
   if (since === null || since === circuit.closedAt) return
   circuit.closedAt = since
-  // If the circuit closed more than a window ago, the recovery is over.
+  // Long after the circuit closed, the ramp would slow calls down for nothing.
   if (circuit.model !== undefined && now - since < window) Line.recovered(circuit.line, now)
 }
 
@@ -155,7 +155,7 @@ const eventOf = (
       }
     case "Admitted":
       return decision.probe
-        ? { _tag: "CircuitProbed", ...common }
+        ? { _tag: "CircuitProbing", ...common }
         : decision.closed
         ? { _tag: "CircuitClosed", ...common }
         : undefined

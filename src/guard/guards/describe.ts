@@ -18,7 +18,7 @@ export const describe = (guards: Guards): string => {
     ...guards.account === undefined ? [] : [row("account", account)],
     row("monitor", monitor === undefined ? "off" : watch(monitor)),
     row("budget", budget === undefined ? "no limit on extra attempts" : bound(budget)),
-    row("queue", admits ? waits(concurrency) : "off"),
+    row("queue", admits ? waits(concurrency) : "off: no limit on running calls"),
     ...admits
       ? [
         row(
@@ -43,7 +43,10 @@ export const describe = (guards: Guards): string => {
           "",
           "while it is open, calls that may wait for the probe do so in one line, by priority and then oldest first"
         ),
-        row("", "after the account reached its spend limit, all calls fail at once")
+        row(
+          "",
+          "after the account reached its spend limit, calls fail immediately, and nothing is sent until the next probe"
+        )
       ],
     ...extra.length === 0 ? [] : [row("extra", `custom guards: ${extra.length}, asked last`)]
   ].join("\n")

@@ -36,10 +36,10 @@ export const compile = (guards: Guards): Compiled => {
   const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
   if (!isString(account)) Refuse.refuse(`Guards: account is ${Refuse.shown(account)}: it must be a string`)
   if (account.trim() === "") Refuse.refuse("Guards: account is empty: name it, or leave it out")
-  if (!Array.isArray(extra) || !extra.every(isGuard)) {
-    Refuse.refuse(
-      "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
-    )
+  if (!Array.isArray(extra)) Refuse.refuse(`Guards: extra is ${Refuse.shown(extra)}: it must be a list of guards`)
+  const odd = extra.findIndex((guard) => !isGuard(guard))
+  if (odd >= 0) {
+    Refuse.refuse(`Guards: extra.${odd} is no guard: give it a gate (Guard.open lets every request pass) and an admit`)
   }
   return {
     account,

@@ -132,7 +132,7 @@ const ineffective: Visit["schema"] = (schema, path) => {
       found,
       issue(
         [...path, key],
-        `the API does not enforce ${key} in a strict schema: repeat it in the description`
+        `the API does not enforce ${key} in a strict schema: say it in the description too`
       )
     )
   }

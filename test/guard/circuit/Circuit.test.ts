@@ -128,7 +128,7 @@ class History {
   /** Admits a request. Returns its ticket, and adds the expected log events to `told`. */
   admit(now: number, lease: number, told: Array<string>): { readonly at: number; readonly probe: boolean } {
     if (this.is(now) === "open") {
-      told.push(`CircuitProbed ${this.name}`)
+      told.push(`CircuitProbing ${this.name}`)
       return { at: this.turn({ is: "probe", until: now + lease }), probe: true }
     }
     if (this.turns.at(-1)?.is === "isolated") {
@@ -646,7 +646,7 @@ describe("a probe", () => {
         { concurrency: "unbounded" }
       )
       assert.lengthOf(all.filter(Exit.isSuccess), 1)
-      assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbed a"])
+      assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbing a"])
     }))
 
   it.effect("G3: is counted by the circuit that it closes, but a request that was admitted before the circuit opened is not counted", () =>
@@ -824,7 +824,7 @@ describe("an account at its spend limit", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(probe), "well")
       assert.strictEqual(yield* Claude.withModel(ask, haiku), "well")
-      assert.deepStrictEqual(yield* transitions, ["CircuitOpened *", "CircuitProbed *", "CircuitClosed *"])
+      assert.deepStrictEqual(yield* transitions, ["CircuitOpened *", "CircuitProbing *", "CircuitClosed *"])
     }).pipe(Effect.provide(
       guarded({ circuit: {} }, [
         Faults.spendLimited,
@@ -856,8 +856,8 @@ describe("an account at its spend limit", () => {
       assert.strictEqual(yield* Claude.withModel(ask, haiku), "well")
       assert.deepStrictEqual(yield* transitions, [
         "CircuitOpened *",
-        "CircuitProbed *",
-        "CircuitProbed *",
+        "CircuitProbing *",
+        "CircuitProbing *",
         "CircuitClosed *"
       ])
     }).pipe(Effect.provide(

@@ -69,10 +69,10 @@ describe("the circuit in an outage", () => {
           const at = (tag: string) => events.find(([other]) => other === tag)?.[1] ?? NaN
           // The circuit opens once, each failed probe reopens it, and the last probe closes it for good.
           assert.strictEqual(tags[0], "CircuitOpened")
-          assert.deepStrictEqual(tags.slice(-2), ["CircuitProbed", "CircuitClosed"])
+          assert.deepStrictEqual(tags.slice(-2), ["CircuitProbing", "CircuitClosed"])
           assert.deepStrictEqual(
             tags.slice(0, -2),
-            tags.slice(0, -2).map((_, i) => i % 2 === 0 ? "CircuitOpened" : "CircuitProbed")
+            tags.slice(0, -2).map((_, i) => i % 2 === 0 ? "CircuitOpened" : "CircuitProbing")
           )
           assert.isAtLeast(tags.length, 5)
           // The longest open time, plus the time-out of the running probe, plus half a second for a request and its
@@ -81,7 +81,7 @@ describe("the circuit in an outage", () => {
           // Meanwhile only probes are sent, each after the 10 seconds that the one before may take to connect.
           const [opened, closed] = [at("CircuitOpened"), at("CircuitClosed")]
           const sent = arrivals.filter((now) => now > opened && now < closed)
-          assert.lengthOf(sent, tags.filter((tag) => tag === "CircuitProbed").length)
+          assert.lengthOf(sent, tags.filter((tag) => tag === "CircuitProbing").length)
           sent.reduce((before, now) => {
             assert.isAtLeast(now - before, 10_000)
             return now
@@ -132,7 +132,7 @@ describe("the circuit in an outage", () => {
           yield* Scope.close(scope, Exit.fail(new ClaudeError.Overloaded({})))
           yield* Claude.text("hi")
         }).pipe(Effect.provide(told(events, serve, { circuit })))
-        assert.deepStrictEqual(events.map(([tag]) => tag), ["CircuitOpened", "CircuitProbed", "CircuitClosed"])
+        assert.deepStrictEqual(events.map(([tag]) => tag), ["CircuitOpened", "CircuitProbing", "CircuitClosed"])
       }).pipe(Random.withSeed("forgotten"), VirtualClock.run),
     60_000
   )

@@ -144,7 +144,7 @@ describe("a closed circuit", () => {
     assert.strictEqual(play([...times(9, 0, succeed()), ...times(9, 600_000, breakOff(0))]).last, "Counted")
   })
 
-  it("says how many calls failed and with which errors, the most frequent error first", () => {
+  it("opens with a reason that counts the failed calls and their errors, the most frequent error first", () => {
     const table: ReadonlyArray<readonly [steps: ReadonlyArray<Step>, why: string]> = [
       [times(4, 0, fail()), why],
       [

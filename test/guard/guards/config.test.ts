@@ -58,12 +58,12 @@ describe("G12: the options of guards", () => {
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
     [{ account: "  " }, "Guards: account is empty: name it, or leave it out"],
     [
-      { extra: [{}] },
-      "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
+      { extra: [own, {}] },
+      "Guards: extra.1 is no guard: give it a gate (Guard.open lets every request pass) and an admit"
     ],
     [
-      { extra: own },
-      "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
+      { extra: 5 },
+      "Guards: extra is 5: it must be a list of guards"
     ],
     [{ budget: { attempts: 3 } }, "Guards: budget has no field attempts: it has size"],
     [{ monitor: { minimum: 3 } }, "Guards: monitor has no field minimum: it has below, window, minimumCalls"],
@@ -260,7 +260,7 @@ describe("Guards.describe", () => {
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
       "monitor   off
       budget    no limit on extra attempts
-      queue     off
+      queue     off: no limit on running calls
       circuit   off"
     `)
   })
@@ -274,7 +274,7 @@ describe("Guards.describe", () => {
       circuit   opens when 90% of at least 20 calls in the last 1m fail; stays open for 5s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
                 while it is open, calls that may wait for the probe do so in one line, by priority and then oldest first
-                after the account reached its spend limit, all calls fail at once"
+                after the account reached its spend limit, calls fail immediately, and nothing is sent until the next probe"
     `)
   })
 
@@ -305,7 +305,7 @@ describe("Guards.describe", () => {
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s; stays open for 20s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
                 while it is open, calls that may wait for the probe do so in one line, by priority and then oldest first
-                after the account reached its spend limit, all calls fail at once
+                after the account reached its spend limit, calls fail immediately, and nothing is sent until the next probe
       extra     custom guards: 1, asked last"
     `)
   })

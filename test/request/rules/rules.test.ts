@@ -389,7 +389,7 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       `a schema with ${key}`,
       format({ type: "array", items: { anyOf: [{ type: "null" }, { type: "string", [key]: 1 }] } }),
       `${inFormat}.items.anyOf.1.${key}`,
-      new RegExp(`^the API does not enforce ${key} in a strict schema: repeat it in the description$`)
+      new RegExp(`^the API does not enforce ${key} in a strict schema: say it in the description too$`)
     ] as const
   ),
   [
