@@ -1,7 +1,7 @@
 /**
  * Guards around Claude, with their status at `/health` for a load balancer, a dashboard, and the engineer on call. The
  * endpoint answers 503 only if this process cannot serve: it is about to stop, no request may be sent, or most calls fail.
- * If some calls fail or one circuit is open, it answers 200, with `isDegraded`.
+ * If some calls fail or one circuit is not closed, it answers 200, with `isDegraded`.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
@@ -31,7 +31,7 @@ const health = Effect.gen(function*() {
   // Only new calls clear the alert. If this 503 stops all traffic, it clears after five minutes.
   const isFailing = successRate?.low === true && successRate.rate < 0.5
   const isDown = isDraining || isFailing || isShut(account) || models.length > 0 && models.every(isShut)
-  const isDegraded = isDown || models.some(isShut) || successRate?.low === true
+  const isDegraded = isDown || models.some(({ state }) => state !== "closed") || successRate?.low === true
   return HttpServerResponse.jsonUnsafe({ ok: !isDown, isDegraded, ...status }, { status: isDown ? 503 : 200 })
 })
 

@@ -31,6 +31,7 @@ const afternoon: Simulator.Scenario = {
 
 export const program = Effect.gen(function*() {
   yield* survives
+  // The guards end a few calls early, and send far fewer requests during the overload.
   const results = yield* Simulator.compare([afternoon], [ours, { ...ours, name: "without guards", guards: undefined }])
   for (const { answered, calls, contender, requests } of results) {
     yield* Console.log(`${contender}: ${answered} of ${calls} answered, with ${requests} requests`)

@@ -198,6 +198,21 @@ export const sentence = (
   { detail, status }: { readonly detail?: unknown; readonly status?: unknown }
 ): string => `${what}${inBrackets(status)}${detail === undefined ? "." : `: ${String(detail)}`}`
 
+/** Why a call may not be sent now, by the `by` of the `Saturated`. */
+export const heldBack = ({ by, model }: { readonly by?: unknown; readonly model?: unknown }): string => {
+  const call = model === undefined ? "" : ` to ${String(model)}`
+  switch (by) {
+    case "quota":
+      return `The guards' quota leaves no room in time for a call${call}`
+    case "pause":
+      return `The pause after a 429 leaves no room in time for a call${call}`
+    case "drain":
+      return "This process is about to stop and takes no new calls"
+    default:
+      return `Too many calls${call} are running or waiting${by === undefined ? "" : ` (${String(by)} limit)`}`
+  }
+}
+
 export const inBrackets = (value: unknown): string => value === undefined ? "" : ` (${String(value)})`
 
 /** What had not arrived when an attempt reached a time limit, by the `scope` of the `TimedOut`. */

@@ -4,6 +4,7 @@ import {
   duration,
   field,
   flag,
+  heldBack,
   inBrackets,
   inSeconds,
   issues,
@@ -233,18 +234,13 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   }
 }
 
-/** Nothing was sent: a queue was full or closed, or the wait too long. `by`: which limit, or the `pause` after a 429. */
+/** Nothing was sent. `by`: a full queue (`concurrency`), the `quota`, the `pause` after a 429, or the `drain` of the process. */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
-  by: field(Schema.Literals(["concurrency", "quota", "pause"])),
+  by: field(Schema.Literals(["concurrency", "quota", "pause", "drain"])),
   retryAfter: duration
 }) {
   override get message() {
-    const model = this.model === undefined ? "" : ` to ${String(this.model)}`
-    const what = this.by === "quota" || this.by === "pause"
-      ? `The ${this.by === "quota" ? "guards' quota" : "pause after a 429"} leaves no room in time for a call${model}`
-      : `Too many calls${model} are running or waiting${this.by === undefined ? "" : ` (${String(this.by)} limit)`}`
-    const all = `${what}, so nothing was sent${inSeconds("try again", this.retryAfter)}`
-    return sentence(this.detail === undefined ? all : "Nothing was sent", this)
+    return sentence(`${heldBack(this)}, so nothing was sent${inSeconds("try again", this.retryAfter)}`, this)
   }
 }

@@ -30,7 +30,7 @@ const ofKind: Table<LogLevel.Severity> = {
 export const severity = (error: ClaudeError): LogLevel.Severity =>
   error._tag === "InvalidRequest" && isOfQuestion(error) ? "Warn" : ofKind[error._tag]
 
-/** The log level of a failed call: `Error`, unless the messages of the request may have caused the failure. */
+/** The log level of a failed call: `Error`, unless the messages of the request, or a drain, may have caused the failure. */
 export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
   switch (error._tag) {
     case "InvalidRequest":
@@ -40,6 +40,8 @@ export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
       return severity(error)
     case "PartialAnswer":
       return error.because === "InvalidRequest" && isAboutQuestion(error.detail) ? "Warn" : "Error"
+    case "Saturated":
+      return error.by === "drain" ? "Warn" : "Error"
     default:
       return "Error"
   }

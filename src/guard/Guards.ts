@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -147,6 +148,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const runtime = Runtime.of(inner)
   const scope = yield* Effect.scope
   const onStoreError = Stores.reporting(runtime.log)
+  const draining = Deferred.makeUnsafe<void>()
 
   const monitor = compiled.monitor && MonitorGuard.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
   const log = monitor?.log ?? runtime.log
@@ -155,6 +157,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     countTokens: inner.countTokens,
     catalogue: runtime.catalogue,
     store: Stores.quota(yield* Quota.Store, onStoreError),
+    draining,
     scope
   })
   const circuits = compiled.circuit && CircuitGuard.make(compiled.circuit, {
@@ -170,7 +173,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     ...circuits === undefined ? [] : [monitor === undefined ? circuits : monitor.watch(circuits)],
     ...budget === undefined ? [] : [budget.guard],
     ...extra
-  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: budget ?? runtime.budget }) })
+  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: { ...budget ?? runtime.budget, closed: draining } }) })
 
   const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
   /** Whether no call runs or waits, in a queue or at a circuit. */
@@ -194,7 +197,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
       reset: (model) => circuits?.reset(model) ?? needsCircuit,
       drain: (limit) =>
         Effect.suspend(() => {
-          queues.isDraining = true
+          Deferred.doneUnsafe(draining, Effect.void)
           budget?.close()
           return emptied(isEmpty, Refuse.millis("Guards.drain: limit", limit))
         }),
@@ -210,7 +213,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
           admission: Object.fromEntries(waiting),
           budget: budget && (yield* budget.status),
           successRate: monitor?.status(now),
-          isDraining: queues.isDraining
+          isDraining: Deferred.isDoneUnsafe(draining)
         }
       })
     })

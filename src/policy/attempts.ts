@@ -1,10 +1,12 @@
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as CallContext from "../callContext.ts"
 import { type ClaudeError, is } from "../ClaudeError.ts"
 import * as History from "../history.ts"
+import * as Runtime from "../runtime.ts"
 import { type CallState, emit, modelOf, recordOnce } from "./callState.ts"
 import { charged } from "./charge.ts"
 import { circuitOpen, OtherModel } from "./otherModel.ts"
@@ -41,6 +43,9 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
   const next = yield* RetryState.next(call.retries, error)
   if (next === undefined) return yield* Effect.fail(error)
+  const closed = call.claude && Runtime.of(call.claude).budget.closed
+  const isClosed = () => closed !== undefined && Deferred.isDoneUnsafe(closed)
+  if (isClosed()) return yield* refused(call, error)
   const { corrects, wait } = next
   if (corrects !== undefined) call.corrections = [...call.corrections, corrects]
   if (is(error)) {
@@ -48,7 +53,8 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
     const attempt = call.attempt + 1
     yield* emit(call, (common) => ({ _tag: "RetryScheduled", ...common, attempt, error, wait }))
   }
-  yield* Effect.sleep(wait)
+  yield* closed === undefined ? Effect.sleep(wait) : Effect.raceFirst(Effect.sleep(wait), Deferred.await(closed))
+  if (isClosed()) return yield* refused(call, error)
 })
 
 /**

@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -74,7 +75,8 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   caller: Caller
 ): Effect.fn.Return<A, E, R> {
   const deadline = yield* Current.Deadline
-  const models = modelsIn(yield* Effect.context<never>())
+  const context = yield* Effect.context<never>()
+  const models = modelsIn(context)
   const hasOther = yield* OtherModel
   let chain = first
   while (true) {
@@ -100,7 +102,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
-    if (to === undefined) return yield* Effect.fail(caller.onEnd(error) as E & ClaudeError)
+    if (to === undefined || isDraining(context)) return yield* Effect.fail(caller.onEnd(error) as E & ClaudeError)
     yield* caller.onNext(error, to)
     chain = to
   }
@@ -110,6 +112,13 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
 const modelsIn = (context: Context.Context<never>): Models => {
   const claude = Context.getOrUndefined(context, Claude)
   return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
+}
+
+/** Whether the guards reject every new request, on any model, because the process is about to stop. */
+const isDraining = (context: Context.Context<never>): boolean => {
+  const claude = Context.getOrUndefined(context, Claude)
+  const closed = claude && Runtime.of(claude).budget.closed
+  return closed !== undefined && Deferred.isDoneUnsafe(closed)
 }
 
 /** Returns the chain at the next model that may succeed after this error; `undefined` if there is none. */

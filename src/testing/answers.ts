@@ -1,8 +1,14 @@
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import { event, messageDelta, messageStart } from "./messageEvents.ts"
 import { type End, named, type Turn } from "./turn.ts"
 
 export { event }
+
+export interface ToolCall {
+  readonly name: string
+  readonly input: unknown
+}
 
 /** The parts of an answer other than its text. */
 export interface AnswerOptions {
@@ -14,8 +20,8 @@ export interface AnswerOptions {
   readonly compaction?: string | null | undefined
   /** A thinking block before the text. */
   readonly thinking?: string | undefined
-  /** A tool use after the text. */
-  readonly tool?: { readonly name: string; readonly input: unknown } | undefined
+  /** A tool use after the text, or several. */
+  readonly tool?: ToolCall | ReadonlyArray<ToolCall> | undefined
   /** A use of a server tool after the text. */
   readonly serverTool?: { readonly name: string; readonly input: unknown } | undefined
   /** The model in the answer. Default: the model of the request; for `events`, `claude-sonnet-5-5`. */
@@ -70,10 +76,10 @@ export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray
         partial_json: piece
       }))
     }]),
-    ...(tool === undefined ? [] : [{
-      start: { type: "tool_use", id: "toolu_01Fake", name: tool.name, input: {}, caller: { type: "direct" } },
-      deltas: halves(JSON.stringify(tool.input)).map((piece) => ({ type: "input_json_delta", partial_json: piece }))
-    }])
+    ...(tool === undefined ? [] : Arr.ensure(tool)).map(({ input, name }, i) => ({
+      start: { type: "tool_use", id: `toolu_0${i + 1}Fake`, name, input: {}, caller: { type: "direct" } },
+      deltas: halves(JSON.stringify(input)).map((piece) => ({ type: "input_json_delta", partial_json: piece }))
+    }))
   ]
   const usage = { input_tokens: inputTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
   return [

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Effect, Fiber, Layer, Option, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, Current, Models, Policy, Tool, Validate } from "resilient-claude"
+import { CallLog, Claude, type ClaudeError, Current, Models, Policy, Tool, Validate } from "resilient-claude"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 import { assertAlive } from "../support/docs.ts"
 import { program } from "./programs/answers.ts"
@@ -191,6 +191,30 @@ describe("tools", () => {
       assert.strictEqual(error._tag, "EmptyAnswer")
       assert.match(error.message, /use Claude\.message/)
     }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } }))))
+
+  /** Tells Claude what was wrong with the input of its tool: ask again with the conversation so far and this message. */
+  const correction = ({ issues }: ClaudeError.MalformedOutput) => {
+    const mistakes = issues === undefined ? [] : Redacted.value(issues).map(Validate.show)
+    return { role: "user", content: `Your tool call had mistakes:\n${mistakes.join("\n")}` } as const
+  }
+
+  it.effect("a loop can tell Claude what was wrong with the input of a tool, and go on", () =>
+    Effect.gen(function*() {
+      const ask = (prompt: Claude.Prompt) => Claude.message(prompt, { tools: [lookUp] })
+      const question = { role: "user", content: "Which?" } as const
+      const reply = yield* ask([question]).pipe(
+        Effect.catchTag("MalformedOutput", (error) => ask([question, correction(error)]))
+      )
+      assert.deepStrictEqual((yield* lookUp.uses(reply)).map(({ input }) => input), [{ title: "Emma" }])
+      const [, second] = yield* sent
+      assert.deepStrictEqual(second?.messages, [
+        { role: "user", content: "Which?" },
+        { role: "user", content: "Your tool call had mistakes:\nlook_up.title: Missing key" }
+      ])
+    }).pipe(playing(
+      Faults.answer("", { tool: { name: "look_up", input: {} } }),
+      Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } })
+    )))
 
   it("Tool.make rejects strict: true if the API would not accept the schema", () => {
     const anything = Schema.Struct({ value: Schema.Json })

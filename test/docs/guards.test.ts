@@ -1,6 +1,6 @@
 /** Checks what docs/guards.md says. Its code blocks are in this file. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { ConfigProvider, Context, Duration, Effect, Exit, Fiber, Layer, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallLog,
@@ -348,7 +348,9 @@ describe("docs/guards.md", () => {
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(ask, start)
       const stopping = yield* Effect.forkChild(stop, start)
-      assert.strictEqual((yield* Effect.flip(ask))._tag, "Saturated")
+      const late = ask.pipe(Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"] }))
+      assert.include(yield* Effect.flip(late), { _tag: "Saturated", by: "drain" })
+      assert.notInclude((yield* Effect.flatMap(CallLog.Memory, Ref.get)).map(({ _tag }) => _tag), "FellBack")
       assert.isTrue((yield* Guards.status).isDraining)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(running), "a b")
@@ -368,14 +370,41 @@ describe("docs/guards.md", () => {
   it.effect("an attempt that fails while the guards drain is not retried on any model", () =>
     Effect.gen(function*() {
       assert.include(yield* failing, { _tag: "Overloaded", gaveUp: "BudgetSpent" })
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      const last = events.at(-1)
+      assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["AttemptStarted", "AttemptFailed", "GaveUp"])
+      assert.deepStrictEqual(last?._tag === "GaveUp" && last.took, Duration.seconds(5))
     }).pipe(Effect.provide(guarded(Guards.standard, [Faults.delayed(Faults.overloaded, "5 seconds")]))))
 
-  it.effect("without a budget, a retry while the guards drain is rejected with Saturated", () =>
+  it.effect("without a budget, an attempt that fails while the guards drain is not retried either", () =>
     Effect.gen(function*() {
-      assert.include(yield* failing, { _tag: "Saturated" })
+      assert.include(yield* failing, { _tag: "Overloaded", gaveUp: "BudgetSpent" })
     }).pipe(
       Effect.provide(guarded({ ...Guards.standard, budget: false }, [Faults.delayed(Faults.overloaded, "5 seconds")]))
     ))
+
+  it.effect.each([{ ...Guards.standard }, { ...Guards.standard, budget: false as const }])(
+    "a call that waits for a retry ends when the guards begin to drain (%j)",
+    (guards) =>
+      Effect.gen(function*() {
+        const call = yield* Effect.forkChild(Effect.flip(ask.pipe(Policy.apply(Policy.standard))), start)
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(yield* stop)
+        yield* TestClock.adjust(0)
+        const error = yield* Fiber.join(call)
+        assert.include(error, { _tag: "RateLimited", gaveUp: "BudgetSpent" })
+        assert.lengthOf(yield* FakeClaude.received, 1)
+      }).pipe(Effect.provide(guarded(guards, [Faults.rateLimited("20 seconds")])))
+  )
+
+  it.effect("a request that makes several calls fails at its next call when the guards drain", () =>
+    Effect.gen(function*() {
+      const several = Effect.andThen(ask, Effect.andThen(Effect.sleep("1 second"), ask))
+      const request = yield* Effect.forkChild(Effect.flip(several), start)
+      assert.isTrue(yield* stop)
+      yield* TestClock.adjust("1 second")
+      assert.include(yield* Fiber.join(request), { _tag: "Saturated", by: "drain" })
+    }).pipe(Effect.provide(guarded(Guards.standard))))
 
   it.effect("two processes share a circuit through a store", () =>
     Effect.gen(function*() {

@@ -18,7 +18,7 @@ import {
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { CallLog, Claude, ClaudeError, Current, Policy } from "resilient-claude"
+import { CallLog, Claude, ClaudeError, Current, Guards, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 import { assertAlive } from "../support/docs.ts"
@@ -281,9 +281,18 @@ describe("sinks", () => {
 
   const main = program.pipe(
     Effect.provide(JsonLines),
-    Effect.tapCause(Effect.logFatal),
+    Effect.tapCause((cause) => Effect.logFatal("The service has stopped.", cause)),
     Effect.provide(Logger.layer([Logger.consoleJson]))
   )
+
+  it.effect("have level Warn for a call that a drain of the guards rejected", () =>
+    Effect.gen(function*() {
+      yield* Guards.drain("1 second")
+      const levels: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ logLevel }) => void levels.push(logLevel))])
+      yield* Claude.text("hi").pipe(Policy.apply(Policy.standard), Effect.exit, Effect.provide(logger))
+      assert.deepStrictEqual(levels, ["Warn"])
+    }).pipe(Effect.provide(Guards.apply(Guards.standard)(FakeClaude.layer([])))))
 
   it.effect("can write events as JSON with Effect's logger", () =>
     Effect.gen(function*() {
@@ -312,7 +321,7 @@ describe("sinks", () => {
       )
       const [line, ...others] = lines.map((line) => JSON.parse(line))
       assert.deepStrictEqual(others, [])
-      assert.strictEqual(line.level, "FATAL")
+      assert.deepInclude(line, { level: "FATAL", message: "The service has stopped." })
       assert.include(JSON.stringify(line), "There is no key for the API")
     }))
 

@@ -234,6 +234,17 @@ describe("answers", () => {
       ])
     }).pipe(Effect.provide(answers)))
 
+  it.effect("contain several tool calls if `tool` is a list", () =>
+    Effect.gen(function*() {
+      const uses = yield* Effect.flatMap(Claude.message("Do you have M or L?", { tools: [stock] }), stock.uses)
+      assert.deepStrictEqual(uses, [
+        { id: "toolu_01Fake", input: { size: "M" } },
+        { id: "toolu_02Fake", input: { size: "L" } }
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.answer("", { tool: ["M", "L"].map((size) => ({ name: "stock", input: { size } })) })
+    ]))))
+
   it.effect("contain a record in the form in which the API sends it, a list of pairs", () =>
     Effect.gen(function*() {
       const scores = yield* Claude.object(Schema.Struct({ scores: Schema.Record(Schema.String, Schema.Finite) }), "?")

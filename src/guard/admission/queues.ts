@@ -1,4 +1,5 @@
 /** All queues of an account, one per class of models, behind one guard. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { atNow } from "../../atNow.ts"
@@ -15,6 +16,8 @@ import * as Admission from "./guard.ts"
 export interface Place extends Pick<Meter.Place, "countTokens"> {
   readonly catalogue: Catalogue
   readonly store: Quota.Levels
+  /** Done when the process is about to stop. */
+  readonly draining: Deferred.Deferred<void>
   readonly scope: Scope.Scope
 }
 
@@ -23,25 +26,20 @@ export interface Queues {
   readonly place: Place
   readonly byClass: Map<string, Admission.Admission>
   readonly byModel: Map<string, Admission.Admission>
-  /** Whether the process is about to stop. */
-  isDraining: boolean
 }
 
 export const make = (guards: Queues["guards"], place: Place): Queues => ({
   guards,
   place,
   byClass: new Map(),
-  byModel: new Map(),
-  isDraining: false
+  byModel: new Map()
 })
 
 export const guard = (queues: Queues): Guard.Guard => ({
   gate: ({ params: { model } }) =>
-    queues.isDraining ? Effect.fail(new Saturated({ model, detail: draining })) : Effect.void,
+    Deferred.isDoneUnsafe(queues.place.draining) ? Effect.fail(new Saturated({ model, by: "drain" })) : Effect.void,
   admit: (request) => admit(queues, request)
 })
-
-const draining = "this process is about to stop and takes no new calls"
 
 const admit = (queues: Queues, request: Request): Effect.Effect<Guard.Lease, ClaudeError> => {
   const { params: { model } } = request

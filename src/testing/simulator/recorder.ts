@@ -47,6 +47,7 @@ export interface Result extends Share {
    */
   readonly errors: { readonly [tag: string]: number }
   readonly tenants: { readonly [tenant: string]: Share }
+  /** By the model that a call asked first, even if a fallback model answered. */
   readonly models: { readonly [model: string]: Share }
   /** From the start of the run to the end of the last call. */
   readonly took: number
