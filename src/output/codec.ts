@@ -19,8 +19,8 @@ export interface Output<A, RD> {
   /** For a schema that the API enforces; fails with the reason why the API would refuse that schema. */
   readonly held: Result.Result<Held<A, RD>, string>
   /**
-   * Like `held`, for the input of a strict tool. Unions are not limited here: defining a strict tool throws if this fails,
-   * and the API may raise its limit.
+   * Like `held`, for the input of a strict tool. The number of unions is not limited here: `Tool.make` throws if the
+   * schema fails here, and the API may raise its limit on unions.
    */
   readonly strict: Result.Result<Held<A, RD>, string>
   /** The models for which the API refused the schema, for example as too large. They get an instruction instead. */

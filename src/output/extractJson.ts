@@ -14,8 +14,9 @@ export interface Found extends Parsed {
 }
 
 /**
- * If the text, or a code fence around the whole text, contains one JSON value and nothing else, finds this value. Otherwise
- * finds only objects and arrays. Fails with a message.
+ * If the text, or a code fence around the whole text, contains one JSON value and nothing else, finds this value.
+ * Otherwise finds only objects and arrays. Fails if a JSON value seems to be cut off, or if the search would take too
+ * long.
  */
 export const find = (text: string): Result.Result<ReadonlyArray<Found>, string> => {
   const trimmed = text.trim()

@@ -69,7 +69,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           })
         }
       )
-    /** Returns `last` if no account is left, or `error` leads to no further account. Otherwise runs `change` and asks that account. */
+    /** Runs `change` and asks `account`. Returns `last` if `account` does not exist or `error` does not lead to it. */
     const next = (
       account: number,
       error: ClaudeError,

@@ -71,7 +71,7 @@ export class Estimator {
     }
   }
 
-  /** Without the tokens of the prefix `before`. */
+  /** The estimated input tokens, without the tokens of the prefix `before`. */
   input({ characters, documents, images, serverTools }: Content.Amounts, before = nothing): number {
     return Math.ceil(
       (characters - before.characters) * this.tokensPerCharacter
