@@ -141,7 +141,7 @@ export const layer: Layer.Layer<never> = Layer.effect(
   Effect.map(Loggers.ofThisPlace, (here) => ({ emit: (event) => here(logger.emit(event)) }))
 )
 
-/** Discards all events. */
+/** Discards all events, warnings included. */
 export const layerNoop: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, { emit: () => Effect.void }))
 
 /** The events that `layerMemory` has received, oldest first. */

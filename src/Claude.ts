@@ -115,8 +115,8 @@ export const text: (
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
  * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction in
- * the prompt. If the API refuses the schema, this call asks again by an instruction, and so do later calls with the same
- * schema and model.
+ * the prompt. If the API refuses the schema, this call asks again by an instruction. Unless the API refuses that
+ * request too, later calls with the same schema and model use the instruction from the start.
  *
  * A fake of the API must answer in the form that the API enforces. With the form `"schema"`, a record is a list of pairs,
  * and a pair or a tuple is an object with numeric keys: `{ "0": key, "1": value }`.
@@ -149,8 +149,8 @@ export const json: (
 /**
  * How `Claude.object` asks for a value of this schema. `"schema"`: the API enforces the schema, on models with
  * structured outputs. `"prompt"`: an instruction in the last user message, for a schema that is recursive, has a part
- * of any type (`Schema.Unknown`), or has more than 16 unions and optional fields. `"unsupported"`: the schema has no
- * JSON form.
+ * of any type (`Schema.Unknown`), or has more than 16 unions and optional fields together. `"unsupported"`: the schema
+ * has no JSON form.
  */
 export const formOf = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Message.Form =>
   Output.formOf(Output.of(schema))

@@ -28,7 +28,10 @@ const perImage = 1600
  */
 const firstPerDocument = 10_000
 
-/** The first estimate for a server tool: one or two searches. Tuned with web searches followed by short chats. */
+/**
+ * The first estimate for each server tool of a request, in tokens: one or two searches. Tuned with the lab scenario
+ * web-searches.
+ */
 const firstPerServerTool = 5000
 
 /** In tokens: a short page of text. */

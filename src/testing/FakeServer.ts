@@ -53,7 +53,7 @@ export class FakeServer extends Context.Service<FakeServer, {
   readonly openSockets: Effect.Effect<number>
 }>()("resilient-claude/testing/FakeServer") {}
 
-/** The server could not be started. */
+/** The error of `layer` if the server cannot start. `code`: of the system, or a message if the system gave no code. */
 export class CannotListen extends Data.TaggedError("CannotListen")<{ readonly port: number; readonly code: string }> {
   override get message() {
     return this.code === "EADDRINUSE"
