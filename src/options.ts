@@ -60,7 +60,10 @@ export const whole = (where: string, value: number): number =>
 export const share = (where: string, value: number): number =>
   value > 0 && value <= 1 ? value : refuse(`${where} is ${shown(value)}: it must be above 0 and at most 1, such as 0.5`)
 
-/** A number or `true` has no fields, so without this check it would pass as `{}`. `such` ends the message. */
+/**
+ * A number or `true` has no fields, so without this check it would pass as `{}`. `such` shows a valid object, for the
+ * message.
+ */
 export const record = (where: string, value: unknown, such = "{} for the defaults"): void => {
   if (!isObject(value)) {
     // A text is not shown, because it may be an API key that was passed in place of an object.

@@ -13,7 +13,8 @@ export const merged = (
   const message = { ...nothing, model }
   update(message, start)
   note(usage, start?.usage)
-  // Removes the provisional count of message_start, because `note` ignores a final count of 0 after a count.
+  // Removes the provisional count of `message_start` if a `message_delta` has a count: `note` never replaces a count
+  // with 0, so a final count of 0 would leave the provisional count.
   if (changes.some(({ usage }) => isCount(usage?.output_tokens))) usage.output_tokens = 0
   for (const change of changes) {
     update(message, change.delta)

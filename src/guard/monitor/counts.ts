@@ -6,7 +6,10 @@ import { isByHand } from "../circuit/verdicts.ts"
 import { outcomes } from "../outcomes.ts"
 import type { Count } from "./slidingRate.ts"
 
-/** `undefined` if the event is not the end of a call, or the call is not about one model (such as `Models.refresh`). */
+/**
+ * How an event counts. `undefined` if it is not the end of a call, if the call is not about one model (such as
+ * `Models.refresh`), or if the failure does not count (`failed`).
+ */
 export const endOf = (event: CallLog.Event): Count => {
   if (event.model === noModel) return undefined
   switch (event._tag) {
