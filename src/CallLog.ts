@@ -65,7 +65,7 @@ export interface Rate {
   readonly causes: ReadonlyArray<{ readonly tag: Tag; readonly count: number }>
 }
 
-/** `attempt` is the number of the next attempt. `error` is that of the attempt before, and so is a logged `requestId`. */
+/** `attempt` is the number of the next attempt. `error` and the logged `requestId` belong to the attempt before it. */
 type Next = Common & { readonly attempt: number; readonly error: ClaudeError }
 
 /** Events of attempts need no policy. Events of calls need a `Policy`; events of circuits and success rates, `Guards`. */

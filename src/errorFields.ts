@@ -183,7 +183,10 @@ export const common = {
   cause: optional(Schema.Defect())
 }
 
-/** What went wrong in the transport. Connections that the other side closes, and answers that are not HTTP, were reached. */
+/**
+ * Describes a transport failure by its code. A connection that the other side closed and an answer that is not HTTP
+ * have their own texts, because in these cases a server was reached.
+ */
 export const unreached = (code: unknown): string => {
   const what = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(String(code))
     ? "The connection was lost before a response arrived"

@@ -87,7 +87,7 @@ const caller = (call: CallState.CallState, broken: ClaudeError | undefined): Mod
     },
     onEnd: (last) => {
       const { error, retries } = reported(first, { error: last, retries: call.retries })
-      // `gaveUp` belongs to the reported error, unless the budget ended the whole call.
+      // The call takes `gaveUp` from the retries of the reported error, unless the budget ended the whole call.
       if (call.retries.gaveUp !== "BudgetSpent") call.retries = retries
       return error
     }

@@ -39,7 +39,7 @@ export interface Place {
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly concurrency: Settings
   readonly quota: QuotaSettings.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels } | undefined
-  /** The fibers of the queue run in this scope, and detached after it closes, until no call waits. */
+  /** The fibers of the queue run in this scope. After it closes, they run detached until no call waits. */
   readonly scope: Scope.Scope
 }
 
