@@ -98,7 +98,7 @@ export const byTag = <
       })
     }
   }))
-  // An input that is not a `ClaudeError` is an instance of a class in `own`: for any other input, `schedule` ends before.
+  // The tap gets only a `ClaudeError` or an instance of a class in `own`: at any other input, `schedule` ends.
   const joined = Schedule.tap(whileWorthRetrying(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }

@@ -134,7 +134,10 @@ export const takeBack = (bucket: Bucket, { amount, pace }: Gift): void => {
   bucket.pace = Math.max(bucket.pace, pace)
 }
 
-/** The credit that an answer earned when it began, and the `pace` of the bucket until then, in milliseconds. */
+/**
+ * Lets `takeBack` undo a success: the credit that the answer earned when it began, and the `pace` of the bucket before
+ * that, a wait in milliseconds.
+ */
 export interface Gift {
   readonly amount: number
   readonly pace: number

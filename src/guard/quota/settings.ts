@@ -20,8 +20,8 @@ export interface Share {
 }
 
 /**
- * The default `headroom`. `own`: 50 of 60 requests, a common margin. `told` is higher, because with a simulated load at
- * the limit, 0.83 would hold back calls that the API accepts.
+ * The default `headroom`, for `Settings.own` and for `Settings.told`. `own`: 50 of 60 requests, a common margin. `told`
+ * is higher, because with a simulated load at the limit, 0.83 would hold back calls that the API accepts.
  */
 const usual = { own: 0.83, told: 0.95 }
 
