@@ -164,7 +164,7 @@ describe("Models.refresh against the fakes", () => {
       assert.deepStrictEqual((yield* events).map(({ _tag }) => _tag), ["GaveUp"])
     }).pipe(Effect.provide(guarded([], { models: [] }))))
 
-  it.effect("does not count in the success rate if it succeeds, unless the same call under a policy also sends a prompt", () =>
+  it.effect("does not count in the success rate if it succeeds, unless the effect under the same policy also sends a prompt", () =>
     Effect.gen(function*() {
       yield* Policy.apply({ overall: "1 minute" })(Models.refresh)
       assert.strictEqual((yield* Guards.status).successRate?.calls, 0)

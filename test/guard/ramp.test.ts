@@ -33,7 +33,7 @@ describe("a ramp", () => {
     assert.deepStrictEqual(seconds(ramp, 8).slice(5), [2, 2, 2])
   })
 
-  it("predicts the time until a given number of calls have begun, to 5 % and one millisecond per call", () => {
+  it("predicts the time until a given number of calls have begun, to within 5 % plus one millisecond per call", () => {
     for (const [before, calls] of [[12, 5], [12, 60], [12, 300], [1, 9]] as const) {
       const ramp = new Ramp(before, 0)
       const told = ramp.waitFor(calls, 0)
@@ -50,7 +50,7 @@ describe("a ramp", () => {
     }
   })
 
-  it("halves its rate when a call fails, and not again when other calls that began before that fail", () => {
+  it("halves its rate when a call fails, and not again when another call fails that began before the rate was halved", () => {
     const ramp = new Ramp(10, 0)
     assert.isTrue(ramp.isFull(6000))
     for (const start of [3000, 4000, 5999]) ramp.lose(start, 6000)

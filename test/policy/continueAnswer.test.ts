@@ -108,7 +108,7 @@ describe("a truncated answer with raiseTo", () => {
 describe("a truncated answer with continue", () => {
   const go = (n: number) => Policy.apply({ truncated: { continue: n } })
 
-  it.live("is continued by asking a newer model to repeat its last words, which the joined text has only once", () =>
+  it.live("is continued by a request to repeat the last words if the model supports no prefill, and the joined text has them only once", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(3)),

@@ -159,7 +159,7 @@ describe("a request to a fallback model", () => {
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
     }))
 
-  it.live("has its answer decoded by the JSON Schema in its prompt if the model lacks structured outputs, even inside Fallback.lastGood", () =>
+  it.live("has its answer decoded in the form of the JSON Schema in its prompt if the model lacks structured outputs, even inside Fallback.lastGood", () =>
     Effect.gen(function*() {
       // Structured outputs encode a tuple as an object; the form in the prompt does not.
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
@@ -243,7 +243,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(same.models, ["claude-opus-5", "claude-haiku-5-5"])
     }))
 
-  it("G12: comes from a list of distinct names: Fallback.models throws for a value that is not a list, an empty name or a repeated name", () => {
+  it("G12: comes from a list of distinct names: Fallback.models throws if it gets no list, or a list with an empty or a repeated name", () => {
     assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is "claude-haiku-5-5": it must be a list/)
     assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
     assert.throws(() => Fallback.models([""]), /has "", which is not the name of a model/)

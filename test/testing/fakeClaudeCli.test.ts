@@ -91,7 +91,7 @@ const Invoice = Schema.Struct({
 
 describe("fake-claude", () => {
   it.live(
-    "answers Claude.object, Claude.choice and Claude.json with a value that fits, and Claude.text with text, on both wires",
+    "answers Claude.object, Claude.choice and Claude.json with a value that fits, and Claude.text with text, over Anthropic and over NodeAnthropic",
     () =>
       Effect.gen(function*() {
         const run = yield* start()

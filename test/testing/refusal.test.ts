@@ -383,7 +383,7 @@ describe("FakeServer", () => {
       }).pipe(Effect.provide(FakeServer.layer([Faults.answer("first")]))))
   }
 
-  it.live("accepts the messages and token counts that the SDK sends", () =>
+  it.live("accepts the SDK's requests for messages and for token counts", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const client = new Anthropic({ apiKey: "sk-ant-test", baseURL: url, maxRetries: 0, logLevel: "off" })

@@ -703,7 +703,7 @@ describe("the count in the rate-limit headers", () => {
       assert.deepStrictEqual(calls.entered, [0, 1])
     }))
 
-  it.effect("is assumed to be 0 remaining requests after a 429 that does not say that anything ran out", () =>
+  it.effect("of remaining requests is assumed to be 0 after a 429 that does not say that anything ran out", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({})))
@@ -718,7 +718,7 @@ describe("the count in the rate-limit headers", () => {
       assert.deepStrictEqual(yield* left, { requests: 0, input: 500, output: 1200 })
     }))
 
-  it.effect("is not assumed to be 0 remaining requests after a 429 that says that traffic grew too fast", () =>
+  it.effect("of remaining requests is not assumed to be 0 after a 429 that says that traffic grew too fast", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ ramp: true })))
