@@ -572,7 +572,7 @@ describe("a failure of the transport", () => {
     assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
   })
 
-  it("has the words of the innermost cause if it has no code, but not those of a JSON parser or of the SDK", () => {
+  it("without a code is described by the message of its innermost cause, unless a JSON parser or the SDK wrote this message", () => {
     const messageOf = (cause: Error) => Anthropic.classify(new Sdk.APIConnectionError({ cause })).message
     assert.strictEqual(
       messageOf(new TypeError("fetch failed", { cause: new Error("bad port") })),

@@ -85,7 +85,7 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([slow]))))
 
-  it.effect("G2 fails with the text so far if the reader stops early, and the answer ends at once", () =>
+  it.effect("G2: fails with the text so far if the reader stops early, and the answer ends at once", () =>
     Effect.gen(function*() {
       const answer = yield* opened
       const leaver = yield* Effect.forkChild(Stream.runDrain(Stream.take(answer.text, 1)), { startImmediately: true })
@@ -146,7 +146,7 @@ describe("the reply of an answer", () => {
       for (const exit of exits) assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) === "a bug")
     }).pipe(Effect.scoped))
 
-  it.effect("G13 is complete after a break that was resumed, and no text is repeated", () =>
+  it.effect("G13: is complete after a break that was resumed, and no text is repeated", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "resume", retry })(Claude.open("hi", { model: "claude-haiku-4-5" }))
       const text = yield* soon(collected(answer.text))
@@ -157,7 +157,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("one two"), Faults.answer(" three")]))))
 
-  it.effect("G13 fails after a break with the same PartialAnswer as answer.text, because onBreak: restart does not restart a stream of text", () =>
+  it.effect("G13: fails after a break with the same PartialAnswer as answer.text, because onBreak: restart does not restart a stream of text", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       const error = yield* soon(Effect.flip(collected(answer.text)))
@@ -173,7 +173,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("G1 G2 ends the answer at once and sends no retry if the fiber that reads the reply is interrupted", () =>
+  it.effect("G1 G2: ends the answer at once and sends no retry if the fiber that reads the reply is interrupted", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       const reading = yield* Effect.forkChild(answer.reply, { startImmediately: true })

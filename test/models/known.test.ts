@@ -70,7 +70,7 @@ describe.each(known.map((model) => [model.id, model] as const))("%s", (id, model
     assert.deepStrictEqual(ladder, ladder.map((price) => Number(price.toFixed(4))))
   })
 
-  it("has the name of its line in its id", () => {
+  it("has its model line, such as opus, in its id", () => {
     if (model.line !== undefined) assert.include(id, `claude-${model.line}-`)
   })
 })

@@ -277,7 +277,7 @@ describe("Fallback.lastGood", () => {
       assert.strictEqual(yield* shown(any()(asks)), "stale made up")
     }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("does not remember the value of a fallback outside", () =>
+  it.effect("does not remember the value of a fallback that is applied around it", () =>
     Effect.gen(function*() {
       const sorry = Effect.catchIf(any()(asks), ClaudeError.is, () => Effect.succeed("sorry"))
       assert.strictEqual(yield* sorry, "sorry")
@@ -372,7 +372,7 @@ describe("the store of remembered answers", () => {
   }
   const fake = (...answers: ReadonlyArray<string>) => Layer.fresh(FakeClaude.layer(thenOverloaded(...answers)))
 
-  it.effect("is the store of the Claude that a service captured when it was built", () =>
+  it.effect("is shared by a service that captured Claude when it was built and by other calls of that Claude", () =>
     Effect.gen(function*() {
       const { reply } = yield* Replies
       assert.strictEqual(yield* reply, "hello")

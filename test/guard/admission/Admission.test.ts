@@ -657,7 +657,7 @@ describe("the queue", () => {
       assert.deepInclude(failureOf(urgent), { by: "quota", retryAfter: Duration.millis(10_010) })
     }))
 
-  it.effect("G8: after a 429, rejects calls that cannot wait until its retry-after ends or find the queue full, and gives the rest of that time as retryAfter", () =>
+  it.effect("G8: after a 429, rejects calls that cannot wait until its retry-after ends or that find the queue full, and gives the rest of that time as retryAfter", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { requests: 60, headroom: 1 },

@@ -131,7 +131,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, 1, 2])
     }))
 
-  it.effect("holds no more calls when the call that tests the limit ends with InvalidRequest", () =>
+  it.effect("no longer holds calls once the call that tests the limit has ended with InvalidRequest", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* refused(limited(10))
       for (let i = 0; i < 2; i++) yield* calls.call(text(10))

@@ -219,7 +219,7 @@ describe("an alert near the threshold", () => {
       assert.deepStrictEqual(yield* told, [["SuccessRateLow", 20], ["SuccessRateRecovered", 70]])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20))))
 
-  it.effect("needs twice as many failures within an hour after the last alert was cleared", () =>
+  it.effect("needs twice as many failures if the last alert was cleared less than an hour ago", () =>
     Effect.gen(function*() {
       yield* every("1 second", 1130)
       assert.deepStrictEqual(yield* told, [
@@ -230,7 +230,7 @@ describe("an alert near the threshold", () => {
       ])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 1080 && second < 1090))))
 
-  it.effect("needs only the usual number of failures more than an hour after the last alert was cleared", () =>
+  it.effect("needs only the usual number of failures if the last alert was cleared more than an hour ago", () =>
     Effect.gen(function*() {
       yield* every("1 second", 100)
       yield* TestClock.adjust("1 hour")
@@ -716,7 +716,7 @@ describe("a stream that breaks and is not restarted", () => {
 })
 
 describe("a log that discards events", () => {
-  it.effect("leaves the monitor able to count the success of each call under two nested policies once", () =>
+  it.effect("does not stop the monitor from counting each successful call under two nested policies exactly once", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) yield* Claude.text("hi").pipe(Policy.apply({}), Policy.apply(Policy.standard))
       const { calls, failures } = yield* successRate
@@ -727,7 +727,7 @@ describe("a log that discards events", () => {
       )
     ))
 
-  it.effect("leaves the monitor able to count the success of each call under a policy inside a fallback once", () =>
+  it.effect("does not stop the monitor from counting each successful call under a policy inside a fallback exactly once", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply(Policy.standard), Fallback.models(["claude-haiku-5-5"]))
       for (let i = 0; i < 3; i++) yield* ask
