@@ -128,14 +128,14 @@ export const answer = (text: string, options: AnswerOptions = {}): Turn =>
 /** Answers with a value as JSON. */
 export const value = (value: unknown, options?: AnswerOptions): Turn => answer(JSON.stringify(value), options)
 
-/** Writes `text`, then ends with the stop reason `refusal`. */
+/** Writes `text`, then ends with the stop reason `refusal`, which becomes `Refused`. */
 export const refusal = (text = "", category?: string): Turn =>
   named("a refusal", answer(text, { stopReason: "refusal", category }))
 
-/** Writes `text`, then stops at `max_tokens`. */
+/** Writes `text`, then stops at `max_tokens`, which becomes `Truncated`. */
 export const maxTokens = (text: string): Turn => named("max_tokens", answer(text, { stopReason: "max_tokens" }))
 
-/** Ends with `end_turn`, without content. */
+/** Ends with `end_turn`, without content, which becomes `EmptyAnswer`. */
 export const emptyAnswer: Turn = named("an empty answer", answer(""))
 
 /** Writes `text`, begins a web search, then ends with the stop reason `pause_turn`. */

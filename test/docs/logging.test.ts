@@ -285,7 +285,7 @@ describe("sinks", () => {
     Effect.provide(Logger.layer([Logger.consoleJson]))
   )
 
-  it.effect("have level Warn for a call that a drain of the guards rejected", () =>
+  it.effect("get an event of level Warn for a call that a drain of the guards rejected", () =>
     Effect.gen(function*() {
       yield* Guards.drain("1 second")
       const levels: Array<string> = []
@@ -310,7 +310,7 @@ describe("sinks", () => {
       assert.deepInclude(events[0].annotations, { error: "Overloaded", status: 529 })
     }))
 
-  it.effect("include an error that ends the program, as JSON, if the program logs it", () =>
+  it.effect("print an error that ends the program as one line of JSON, if the program logs the error", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const console = { ...globalThis.console, log: (line: string) => void lines.push(line) }

@@ -267,7 +267,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(raw.value?.toolUses[0]?.json, json)
     }))
 
-  it.live("the input of a tool with a number that its schema cannot hold causes MalformedOutput", () =>
+  it.live("the input of a tool causes MalformedOutput if a number in it has more digits than its schema can hold", () =>
     Effect.gen(function*() {
       const { error } = yield* asked(Schema.Number)
       if (error?._tag !== "MalformedOutput" || error.issues === undefined || error.toolUses === undefined) {

@@ -193,7 +193,7 @@ const letGo = (ticket: Ticket): number => {
   return price
 }
 
-/** The attempt ended without a loss: returns its credit. */
+/** Returns the credit of an attempt that did not fail. */
 export const release = (ticket: Ticket): void => {
   ticket.bucket.left += letGo(ticket)
   ticket.bucket.line.wake()
