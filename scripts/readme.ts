@@ -76,7 +76,8 @@ const advice: ClaudeError.Table<string> = {
   DeadlineExceeded:
     "Read `history`: which attempts and waits took the time? Raise `overall`, or lower the limits of an attempt.",
   CircuitOpen: "A consequence. `why` names the failures that opened the circuit: look at those.",
-  Saturated: "More calls than `concurrency` or `quota` allow (`by` says which): raise it, or shed load."
+  Saturated:
+    "Read `by`. `concurrency`, `quota`: raise it, or shed load. `pause`, `ramp`: as for `RateLimited`. `drain`: ask another process."
 }
 
 /** The meaning, the default retries and the remedy of each kind of error, as a Markdown table. */

@@ -55,7 +55,7 @@ export interface Spent {
 
 /**
  * The calls in the time window of a `Monitor`; `causes` begins with the most frequent. A call that failed because of its
- * request (`InvalidRequest`, `Refused` …), or because its circuit was isolated by hand, is left out.
+ * request (`InvalidRequest`, `Refused` …), or because a circuit was isolated or the guards drained, is left out.
  */
 export interface Rate {
   /** The fraction of calls that did not fail, from 0 to 1. */
@@ -111,8 +111,8 @@ export type Event =
   /** The circuit of a model, or of the whole account if `model` is `*`, opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
   | Common & { readonly _tag: "CircuitProbing" | "CircuitClosed" }
-  /** The circuit was isolated by hand. */
-  | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | "until a reset" }
+  /** `openFor` is undefined if the circuit is isolated until a reset. */
+  | Common & { readonly _tag: "CircuitIsolated"; readonly openFor: Duration.Duration | undefined; readonly why: string }
   /** The success rate that a `Monitor` measures fell below its objective, or recovered. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
 
@@ -208,14 +208,14 @@ const levels: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveUp"
 }
 
 /**
- * An event as plain data: `at` as an ISO date, durations as milliseconds (`took` as `tookMs`), the error as its tag, request id, status, error
- * code and the first 200 characters of its message.
+ * An event as plain data: `at` as an ISO date, each duration as milliseconds (`took` as `tookMs`), the error as its tag,
+ * request id, status, error code and the first 200 characters of its message.
  */
 export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, unknown>> => {
   const flat: Record<string, unknown> = { event: _tag, at: DateTime.formatIso(DateTime.makeUnsafe(at)) }
   for (const [key, value] of Object.entries(event)) {
-    if (value === undefined || key === "error") continue
-    flat[Duration.isDuration(value) ? `${key}Ms` : key] = Duration.isDuration(value) ? Duration.toMillis(value) : value
+    if (Duration.isDuration(value)) flat[`${key}Ms`] = Duration.toMillis(value)
+    else if (value !== undefined && key !== "error") flat[key] = value
   }
   if ("error" in event) {
     flat["error"] = event.error._tag

@@ -7,6 +7,7 @@
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -81,7 +82,7 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
         (error) => withoutQuotes(error, params.system, params.messages)
       ),
     models: Unstreamed.limited(wire.models),
-    runtime: Runtime.make({ log, budget: unlimited, answers, catalogue })
+    runtime: Runtime.make({ log, budget: unlimited, answers, catalogue, draining: Deferred.makeUnsafe() })
   })
 })
 

@@ -1,5 +1,4 @@
 import * as Context from "effect/Context"
-import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { ClaudeError } from "./ClaudeError.ts"
@@ -12,8 +11,6 @@ export interface Budget {
    * `Effect.interruptible`.
    */
   readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>
-  /** Done once no extra attempt may start any more, because the process drains. Calls that wait for a retry then end. */
-  readonly closed?: Deferred.Deferred<void> | undefined
 }
 
 /** The charge for one extra attempt. */

@@ -135,7 +135,7 @@ const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
  * - `RetriesSpent`: all retries for this kind of error, or all retries of the call, were used.
  * - `DeadlineTooClose`: the next attempt could not end before the deadline of the call, or in the time for its model.
  * - `DeadlineExceeded`: the deadline passed.
- * - `BudgetSpent`: the retry budget of the process did not allow another attempt in time.
+ * - `BudgetSpent`: the retry budget of the process did not allow another attempt in time, or the process is about to stop.
  */
 export type GaveUp = "NotRetried" | "RetriesSpent" | "DeadlineTooClose" | "DeadlineExceeded" | "BudgetSpent"
 
@@ -187,14 +187,17 @@ export const common = {
  * Describes a transport failure by its code. A connection that the other side closed and an answer that is not HTTP
  * have their own texts, because in these cases a server was reached.
  */
-export const unreached = (code: unknown): string => {
-  const what = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(String(code))
-    ? "The connection was lost before a response arrived"
-    : String(code).startsWith("HPE_")
-    ? "What answered is not valid HTTP"
-    : "The API could not be reached"
-  return `${what}${inBrackets(code)}`
-}
+export const unreached = (code: unknown): string =>
+  isNotHttp(code)
+    ? `What answered is not valid HTTP${inBrackets(code)}: check the base URL, or look for a proxy in between`
+    : isClosed(code)
+    ? `The connection was lost before a response arrived${inBrackets(code)}`
+    : `The API could not be reached${inBrackets(code)}`
+
+/** Node's HTTP parser has a code for each problem; undici 7 gives its errors only a name. */
+export const isNotHttp = (code: unknown): boolean => /^(HPE_|HTTPParserError$)/.test(String(code))
+
+const isClosed = (code: unknown): boolean => /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/.test(String(code))
 
 export const sentence = (
   what: string,
@@ -209,6 +212,8 @@ export const heldBack = ({ by, model }: { readonly by?: unknown; readonly model?
       return `The guards' quota leaves no room in time for a call${call}`
     case "pause":
       return `The pause after a 429 leaves no room in time for a call${call}`
+    case "ramp":
+      return `The slow start after a 429 leaves no room in time for a call${call}`
     case "drain":
       return "This process is about to stop and takes no new calls"
     default:

@@ -234,13 +234,15 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   }
 }
 
-/** Nothing was sent. `by`: a full queue (`concurrency`), the `quota`, the `pause` after a 429, or the `drain` of the process. */
+/** A limit of this process held the call back: its queue, quota or `drain`, or the `pause` or `ramp` after a 429 (`by`). */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
-  by: field(Schema.Literals(["concurrency", "quota", "pause", "drain"])),
+  by: field(Schema.Literals(["concurrency", "quota", "pause", "ramp", "drain"])),
   retryAfter: duration
 }) {
   override get message() {
+    // A guard of the application explains itself.
+    if (this.by === undefined && this.detail !== undefined) return sentence("Nothing was sent", this)
     return sentence(`${heldBack(this)}, so nothing was sent${inSeconds("try again", this.retryAfter)}`, this)
   }
 }

@@ -41,7 +41,7 @@ export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
     case "PartialAnswer":
       return error.because === "InvalidRequest" && isAboutQuestion(error.detail) ? "Warn" : "Error"
     case "Saturated":
-      return error.by === "drain" ? "Warn" : "Error"
+      return error.by === "drain" ? severity(error) : "Error"
     default:
       return "Error"
   }

@@ -249,10 +249,13 @@ describe("an error response", () => {
     assert.strictEqual(messageOf(409, "Conflict"), "The API could not complete the request (409): Conflict")
     assert.strictEqual(messageOf(499, "plain words"), "The API could not complete the request (499): plain words")
     assert.strictEqual(messageOf(500, "500 errors"), "The API failed on its side (500): 500 errors")
-    assert.strictEqual(
-      messageOf(302, ""),
-      "The API sent an unexpected response (302): a redirect, which is not followed: check the base URL, or look for a proxy in between"
-    )
+    for (const text of ["", "{\"message\": \"Found\"}"]) {
+      assert.strictEqual(
+        messageOf(302, text),
+        "The API sent an unexpected response (302): a redirect, which is not followed: check the base URL, or look for a proxy in between"
+      )
+    }
+    assert.notInclude(messageOf(304, ""), "redirect")
     for (const blank of ["", " ", "\r\n"]) {
       assert.strictEqual(messageOf(503, blank), "The API failed on its side (503): the body of the response is empty")
     }
@@ -575,22 +578,25 @@ describe("a failure of the transport", () => {
   it("without a code is described by the message of its innermost cause, unless a JSON parser or the SDK wrote this message", () => {
     const messageOf = (cause: Error) => Anthropic.classify(new Sdk.APIConnectionError({ cause })).message
     assert.strictEqual(
-      messageOf(new TypeError("fetch failed", { cause: new Error("bad port") })),
-      "The API could not be reached: fetch blocks the port in the base URL"
-    )
-    assert.strictEqual(
       messageOf(new TypeError("fetch failed", { cause: new Error("unknown scheme") })),
       "The API could not be reached: unknown scheme"
     )
     assert.strictEqual(messageOf(new SyntaxError("Unexpected token in secret")), "The API could not be reached.")
     assert.strictEqual(Anthropic.classify(new Sdk.APIConnectionError({})).message, "The API could not be reached.")
+  })
+
+  it("is described in words where a code, or the message of fetch, misleads", () => {
+    const lost = (code: string) => Anthropic.classify(transport(code)).message
+    for (const code of ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]) {
+      assert.strictEqual(lost(code), `The connection was lost before a response arrived (${code}).`)
+    }
     assert.strictEqual(
-      Anthropic.classify(transport("ECONNRESET")).message,
-      "The connection was lost before a response arrived (ECONNRESET)."
+      lost("HPE_INVALID_CONSTANT"),
+      "What answered is not valid HTTP (HPE_INVALID_CONSTANT): check the base URL, or look for a proxy in between."
     )
     assert.strictEqual(
-      Anthropic.classify(transport("HPE_INVALID_CONSTANT")).message,
-      "What answered is not valid HTTP (HPE_INVALID_CONSTANT): check the base URL, or look for a proxy in between"
+      Anthropic.classify(new TypeError("fetch failed", { cause: new Error("bad port") })).message,
+      "The API could not be reached: fetch blocks the port in the base URL"
     )
   })
 

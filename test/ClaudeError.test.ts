@@ -52,6 +52,15 @@ describe("ClaudeError", () => {
       full("concurrency"),
       "Too many calls to claude-x are running or waiting (concurrency limit), so nothing was sent; try again in 2 s."
     )
+    assert.strictEqual(
+      full("ramp"),
+      "The slow start after a 429 leaves no room in time for a call to claude-x, so nothing was sent; try again in 2 s."
+    )
+    assert.strictEqual(
+      new ClaudeError.Saturated({ model, by: "drain" }).message,
+      "This process is about to stop and takes no new calls, so nothing was sent."
+    )
+    assert.strictEqual(new ClaudeError.Saturated({ detail: "our own cap" }).message, "Nothing was sent: our own cap")
     assert.strictEqual(new ClaudeError.DeadlineExceeded({ limit }).message, "The call reached its time limit of 2s.")
   })
 

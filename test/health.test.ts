@@ -105,6 +105,20 @@ describe("the health endpoint of the examples", () => {
       })
     )))
 
+  it.live("returns 200 with isDegraded while the circuit of a model is half-open", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      yield* Effect.flip(Claude.text("hi"))
+      yield* Effect.sleep("1100 millis")
+      const { body, status } = yield* look
+      assert.nestedInclude(body, { "circuits.claude-sonnet-5-5.state": "half-open" })
+      assert.strictEqual(status, 200)
+      assert.deepInclude(body, { ok: true, isDegraded: true })
+      yield* Fiber.interrupt(server)
+    }).pipe(
+      Effect.provide(world(Faults.cycle(Faults.overloaded), { circuit: { minimumCalls: 1, openFor: "1 second" } }))
+    ))
+
   it.live("returns 200 again after the first answer, although the alert clears only after 20 calls", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type * as CallContext from "../callContext.ts"
 import * as ClaudeError from "../ClaudeError.ts"
+import { inBrackets } from "../errorFields.ts"
 import { copy } from "../history.ts"
 import type * as Message from "../Message.ts"
 import type { Models } from "../models/catalogue.ts"
@@ -136,9 +137,7 @@ export const toAttemptError = (
 /** The API was reached, although the error of a connection that breaks later says that it was not. */
 const breakOf = (error: ClaudeError.ClaudeError): string =>
   error._tag === "Unreachable"
-    ? `the connection was lost${error.code === undefined ? "" : ` (${error.code})`}${
-      error.detail === undefined ? "" : `: ${error.detail}`
-    }`
+    ? `the connection was lost${inBrackets(error.code)}${error.detail === undefined ? "" : `: ${error.detail}`}`
     : error.message
 
 /** The model, request id, rate limits, content and usage so far, as fields of an error. */

@@ -118,8 +118,8 @@ export const reset = (model?: string): Effect.Effect<void, never, Control> =>
 
 /**
  * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
- * calls, and returns whether all of them ended. Draining cannot be undone. It also rejects the retries and fallback
- * models of running calls. Rejects nothing if `concurrency`, `quota`, `circuit` and `budget` are all off.
+ * calls, and returns whether all of them ended. Draining cannot be undone. It also ends retries and fallback models, with
+ * the last error of their call. If `concurrency`, `quota`, `circuit` and `budget` are all off, it does only that.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))
@@ -152,7 +152,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
 
   const monitor = compiled.monitor && MonitorGuard.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
   const log = monitor?.log ?? runtime.log
-  const budget = compiled.budget && BudgetGuard.make(compiled.budget, scope)
+  const budget = compiled.budget && BudgetGuard.make(compiled.budget, scope, draining)
   const queues = Queues.make(compiled, {
     countTokens: inner.countTokens,
     catalogue: runtime.catalogue,
@@ -173,7 +173,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     ...circuits === undefined ? [] : [monitor === undefined ? circuits : monitor.watch(circuits)],
     ...budget === undefined ? [] : [budget.guard],
     ...extra
-  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: { ...budget ?? runtime.budget, closed: draining } }) })
+  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: budget ?? runtime.budget, draining }) })
 
   const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
   /** Whether no call runs or waits, in a queue or at a circuit. */
@@ -198,7 +198,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
       drain: (limit) =>
         Effect.suspend(() => {
           Deferred.doneUnsafe(draining, Effect.void)
-          budget?.close()
+          budget?.sweep()
           return emptied(isEmpty, Refuse.millis("Guards.drain: limit", limit))
         }),
       status: Effect.gen(function*() {

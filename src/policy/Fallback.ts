@@ -103,12 +103,12 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
       model = to.model
       return change({ error, to: to.model })
     },
-    onEnd: (last) => {
-      if (history === undefined) return last
+    onEnd: (last, isDrained) => {
+      if (history === undefined && !isDrained) return last
       const { error } = reported(first, { error: last })
-      return isBroke
-        ? History.explain(error, "BudgetSpent", history)
-        : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, last, ++hop, model))
+      if (isBroke) return History.explain(error, "BudgetSpent", history ?? [])
+      const gaveUp = isDrained ? "BudgetSpent" : error.gaveUp ?? "NotRetried"
+      return History.explain(error, gaveUp, History.remember(history ?? [], last, ++hop, model))
     },
     asked: () => undefined
   })

@@ -1,3 +1,4 @@
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -43,9 +44,7 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
   const next = yield* RetryState.next(call.retries, error)
   if (next === undefined) return yield* Effect.fail(error)
-  const closed = call.claude && Runtime.of(call.claude).budget.closed
-  const isClosed = () => closed !== undefined && Deferred.isDoneUnsafe(closed)
-  if (isClosed()) return yield* refused(call, error)
+  if (Runtime.isDraining(call.claude)) return yield* refused(call, error)
   const { corrects, wait } = next
   if (corrects !== undefined) call.corrections = [...call.corrections, corrects]
   if (is(error)) {
@@ -53,8 +52,12 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
     const attempt = call.attempt + 1
     yield* emit(call, (common) => ({ _tag: "RetryScheduled", ...common, attempt, error, wait }))
   }
-  yield* closed === undefined ? Effect.sleep(wait) : Effect.raceFirst(Effect.sleep(wait), Deferred.await(closed))
-  if (isClosed()) return yield* refused(call, error)
+  if (call.claude === undefined) return yield* Effect.sleep(wait)
+  const start = yield* Clock.currentTimeMillis
+  yield* Effect.raceFirst(Effect.sleep(wait), Deferred.await(Runtime.of(call.claude).draining))
+  if (Runtime.isDraining(call.claude) && is(error)) {
+    call.history = History.waited(call.history, (yield* Clock.currentTimeMillis) - start)
+  }
 })
 
 /**
@@ -68,6 +71,7 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
 ): Effect.fn.Return<A, E, R> {
   const hasOther = yield* OtherModel
   const { claude, isFree, policy: { waitsForCircuit }, sent } = call
+  if (failure !== undefined && Runtime.isDraining(claude)) return yield* refused(call, failure)
   const counted = Effect.suspend(() => {
     const number = ++call.attempt
     call.isFree = false

@@ -85,8 +85,9 @@ const caller = (call: CallState.CallState, broken: ClaudeError | undefined): Mod
       call.isFree = false
       return CallState.emit(call, fallback(error, to.model))
     },
-    onEnd: (last) => {
+    onEnd: (last, isDrained) => {
       const { error, retries } = reported(first, { error: last, retries: call.retries })
+      if (isDrained) call.retries.gaveUp = "BudgetSpent"
       // The call takes `gaveUp` from the retries of the reported error, unless the budget ended the whole call.
       if (call.retries.gaveUp !== "BudgetSpent") call.retries = retries
       return error

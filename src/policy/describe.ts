@@ -167,11 +167,14 @@ const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): 
   if (shortest.length === 0) return never
   const all = shortest.map((from, i) => from === longest[i] ? `${from}s` : `${from}-${longest[i]}s`)
   const [shown, last] = [all.slice(0, 5), all.at(-1)]
-  const rest = count <= shown.length ? "" : count > all.length || last === shown.at(-1) ? " …" : ` … ${last}`
-  return `${times(count)}, after ${shown.join(", ")}${rest}`
+  const isLast = last !== shown.at(-1) && (count === all.length || last === all.at(-2))
+  return `${times(count)}, after ${shown.join(", ")}${count <= shown.length ? "" : isLast ? ` … ${last}` : " …"}`
 }
 
-/** The first 100 waits of a schedule of `Retry` if the same error repeats, in seconds. `share` replaces the random number. */
+/** Enough waits to see where a growing wait ends. */
+const mostWaits = 100
+
+/** The first waits of a schedule of `Retry` if the same error repeats, in seconds. `share` replaces the random number. */
 const firstWaits = (schedule: Plan.AnySchedule, error: ClaudeError | undefined, count: number, share: number) =>
   Effect.runSync(Effect.provideService(stepped(schedule, error, count), Random.Random, {
     nextDoubleUnsafe: () => share,
@@ -186,7 +189,7 @@ const stepped = Effect.fnUntraced(function*(
   // Safe cast: the schedules of `Retry` take any error.
   const step = yield* Schedule.toStep(schedule as Schedule.Schedule<unknown, unknown>)
   const found: Array<number> = []
-  while (found.length < Math.min(count, 100)) {
+  while (found.length < Math.min(count, mostWaits)) {
     const wait = yield* Pull.catchDone(Effect.map(step(0, error), ([, wait]) => wait), () => Effect.undefined)
     if (wait === undefined) break
     found.push(Duration.toMillis(wait) / 1000)

@@ -6,7 +6,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -60,8 +59,8 @@ export const defaultReserve = 10_000
 /** The callbacks of the code that runs a chain. */
 export interface Caller {
   readonly onNext: (error: ClaudeError, to: To) => Effect.Effect<void>
-  /** The error to report if no further model is asked. */
-  readonly onEnd: (error: ClaudeError) => ClaudeError
+  /** The error to report if no further model is asked. `isDrained`: another would be, but the process is about to stop. */
+  readonly onEnd: (error: ClaudeError, isDrained: boolean) => ClaudeError
   /** The name of the model in the last request, if known. `error.model` is less exact: it may have a date after the name. */
   readonly asked: () => string | undefined
 }
@@ -76,7 +75,9 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
 ): Effect.fn.Return<A, E, R> {
   const deadline = yield* Current.Deadline
   const context = yield* Effect.context<never>()
-  const models = modelsIn(context)
+  const claude = Context.getOrUndefined(context, Claude)
+  // Without a `Claude` in context, the models of `Models.layer` or, without this layer, `Models.known`.
+  const models = claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
   const hasOther = yield* OtherModel
   let chain = first
   while (true) {
@@ -102,24 +103,12 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
-    if (to === undefined || isDraining(context)) return yield* Effect.fail(caller.onEnd(error) as E & ClaudeError)
+    const isDrained = to !== undefined && Runtime.isDraining(claude)
+    if (to === undefined || isDrained) return yield* Effect.fail(caller.onEnd(error, isDrained) as E & ClaudeError)
     yield* caller.onNext(error, to)
     chain = to
   }
 })
-
-/** Without a `Claude` in context, the models of `Models.layer` or, without this layer, `Models.known`. */
-const modelsIn = (context: Context.Context<never>): Models => {
-  const claude = Context.getOrUndefined(context, Claude)
-  return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
-}
-
-/** Whether the guards reject every new request, on any model, because the process is about to stop. */
-const isDraining = (context: Context.Context<never>): boolean => {
-  const claude = Context.getOrUndefined(context, Claude)
-  const closed = claude && Runtime.of(claude).budget.closed
-  return closed !== undefined && Deferred.isDoneUnsafe(closed)
-}
 
 /** Returns the chain at the next model that may succeed after this error; `undefined` if there is none. */
 export const next = (

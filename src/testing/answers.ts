@@ -40,9 +40,10 @@ const halves = (json: string): ReadonlyArray<string> => [json.slice(0, json.leng
  * The stream events of an answer, in the order of the API. A `ping` follows the first `content_block_start`.
  */
 export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
-  const { compaction, serverTool, thinking, tool } = options
+  const { compaction, serverTool, thinking } = options
+  const tools = options.tool === undefined ? [] : Arr.ensure(options.tool)
   const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)) } = options
-  const { stopReason = tool === undefined ? "end_turn" : "tool_use" } = options
+  const { stopReason = tools.length === 0 ? "end_turn" : "tool_use" } = options
   const blocks = [
     ...(compaction === undefined ? [] : [{
       start: { type: "compaction", content: null, encrypted_content: null },
@@ -76,8 +77,14 @@ export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray
         partial_json: piece
       }))
     }]),
-    ...(tool === undefined ? [] : Arr.ensure(tool)).map(({ input, name }, i) => ({
-      start: { type: "tool_use", id: `toolu_0${i + 1}Fake`, name, input: {}, caller: { type: "direct" } },
+    ...tools.map(({ input, name }, i) => ({
+      start: {
+        type: "tool_use",
+        id: `toolu_${String(i + 1).padStart(2, "0")}Fake`,
+        name,
+        input: {},
+        caller: { type: "direct" }
+      },
       deltas: halves(JSON.stringify(input)).map((piece) => ({ type: "input_json_delta", partial_json: piece }))
     }))
   ]

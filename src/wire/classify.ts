@@ -40,7 +40,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     status,
     errorCode,
     shouldRetry: verdictOf(header("x-should-retry")),
-    detail: words ?? (status === undefined ? undefined : isRedirect(status) ? redirect : responseText(failure)),
+    detail: isRedirect(status) ? redirect : words ?? (status === undefined ? undefined : responseText(failure)),
     limits: Object.keys(limits).length === 0 ? undefined : limits
   }
   const proxy = status === 407 ? "407" : proxyStatusOf(failure)
@@ -104,10 +104,11 @@ const answered = (
   }
 }
 
-const isRedirect = (status: number): boolean => status >= 300 && status < 400
+const isRedirect = (status: number | undefined): boolean => status !== undefined && redirects.has(status)
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 const redirect = "a redirect, which is not followed: check the base URL, or look for a proxy in between"
 
-/** The message of the innermost cause, if it says more than the SDK's. Left out for a JSON parser, which quotes the body. */
+/** The message of the innermost cause, if it says more than the SDK's. A JSON parser's is left out: it quotes the body. */
 const reasonOf = (failure: unknown): string | undefined => {
   const last = innermost(failure)
   const words = property(last, "name") === "SyntaxError" ? "" : plain(last)
@@ -125,9 +126,6 @@ const proxyStatusOf = (failure: unknown): string | undefined => {
 }
 
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
-
-/** For the codes of Node's HTTP parser. */
-const notHttp = "check the base URL, or look for a proxy in between"
 
 /** Codes of the operating system and of undici. Codes that begin with `ERR_` mean a mistake of the program. */
 const system = /^(E(?!RR_)|UND_ERR_)/
@@ -169,7 +167,7 @@ const unanswered = (
     return new ClaudeError.InvalidRequest({ ...common, sent: false, detail, cause: failure })
   }
   if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
-    const detail = code === undefined ? reasonOf(failure) : code.startsWith("HPE_") ? notHttp : undefined
+    const detail = code === undefined ? reasonOf(failure) : undefined
     return new ClaudeError.Unreachable({ ...common, code, detail, cause: failure })
   }
   // Nothing was sent: the SDK could not get a credential, or it could not build the request.

@@ -108,11 +108,12 @@ export const responseText = (failure: unknown): string | undefined => {
   return words === "" || words === "status code (no body)" ? "the body of the response is empty" : words
 }
 
-/** The innermost code in the chain of causes, such as `ECONNRESET`. */
+/** The innermost code in the chain of causes, such as `ECONNRESET`. undici 7 gives a parser error only a name. */
 export const codeOf = (failure: unknown, depth = 0): string | undefined =>
   failure === undefined || depth > 8
     ? undefined
-    : codeOf(property(failure, "cause"), depth + 1) ?? string(property(failure, "code"))
+    : codeOf(property(failure, "cause"), depth + 1) ?? string(property(failure, "code")) ??
+      (property(failure, "name") === "HTTPParserError" ? "HTTPParserError" : undefined)
 
 export const innermost = (failure: unknown, depth = 0): unknown => {
   const cause = property(failure, "cause")

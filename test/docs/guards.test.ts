@@ -8,6 +8,7 @@ import {
   Claude,
   ClaudeError,
   Current,
+  Fallback,
   type Guard,
   Guards,
   Monitor,
@@ -105,7 +106,7 @@ const cap = (most: number): Guard.Guard => {
     gate: ({ params: { model } }) =>
       spent < most
         ? Effect.void
-        : Effect.fail(new ClaudeError.SpendLimitReached({ model, detail: `this process has spent $${most}` })),
+        : Effect.fail(new ClaudeError.SpendLimitReached({ model, detail: `this process may spend $${most}` })),
     admit: () =>
       Effect.sync(() => {
         let answer: Claude.Opened | undefined
@@ -393,9 +394,47 @@ describe("docs/guards.md", () => {
         yield* TestClock.adjust(0)
         const error = yield* Fiber.join(call)
         assert.include(error, { _tag: "RateLimited", gaveUp: "BudgetSpent" })
+        assert.strictEqual(error.history?.[0]?.waited, 1000)
         assert.lengthOf(yield* FakeClaude.received, 1)
       }).pipe(Effect.provide(guarded(guards, [Faults.rateLimited("20 seconds")])))
   )
+
+  it.effect.each<
+    readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>, Faults.Turn, tag: ClaudeError.Tag]
+  >([
+    [
+      "a model that does not exist, with another model",
+      ask.pipe(Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"] })),
+      Faults.notFound,
+      "ResourceNotFound"
+    ],
+    [
+      "an overload without retry, with another model",
+      ask.pipe(Policy.apply({ models: ["claude-haiku-5-5"] })),
+      Faults.overloaded,
+      "Overloaded"
+    ],
+    [
+      "an overload under Fallback.models",
+      ask.pipe(Fallback.models(["claude-haiku-5-5"])),
+      Faults.overloaded,
+      "Overloaded"
+    ],
+    [
+      "an answer that stops at max_tokens and would be continued",
+      Claude.message("hi").pipe(Policy.apply({ truncated: { continue: 3 } })),
+      Faults.maxTokens("a b"),
+      "Truncated"
+    ]
+  ])("without a budget, nothing more is sent in a drain after %s", ([, call, turn, tag]) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(Effect.flip(call), start)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkChild(stop, start)
+      yield* TestClock.adjust("1 minute")
+      assert.include(yield* Fiber.join(running), { _tag: tag, gaveUp: "BudgetSpent" })
+      assert.lengthOf(yield* FakeClaude.received, 1)
+    }).pipe(Effect.provide(guarded({ ...Guards.standard, budget: false }, [Faults.delayed(turn, "5 seconds")]))))
 
   it.effect("a request that makes several calls fails at its next call when the guards drain", () =>
     Effect.gen(function*() {
@@ -423,17 +462,17 @@ describe("docs/guards.md", () => {
 
   it.effect.each<readonly [string, Effect.Effect<unknown, unknown, Claude.Claude>]>([
     ["is complete", ask],
-    ["is left by its reader", Stream.runDrain(Stream.take(Claude.stream("hi"), 1))],
+    ["is left early by its reader", Stream.runDrain(Stream.take(Claude.stream("hi"), 1))],
     ["is interrupted", Effect.timeout(Stream.runForEach(Claude.stream("hi"), () => Effect.never), "1 second")]
   ])(
-    "the custom guard rejects calls after an answer cost more than its cap, also if the answer %s",
+    "the custom guard rejects calls after an answer cost more than its cap: an answer that %s",
     ([, first]) =>
       Effect.gen(function*() {
         const running = yield* Effect.forkChild(Effect.exit(first), start)
         yield* TestClock.adjust("2 seconds")
         yield* Fiber.join(running)
         const error = yield* Effect.flip(ask)
-        assert.strictEqual(error.message, "The spend limit is reached: this process has spent $0.00001")
+        assert.strictEqual(error.message, "The spend limit is reached: this process may spend $0.00001")
         assert.lengthOf(yield* FakeClaude.received, 1)
         // Only errors of the API open the circuit of the account.
         assert.strictEqual((yield* Guards.status).account?.state, "closed")

@@ -106,6 +106,15 @@ describe("layerJsonLines", () => {
 })
 
 describe("levels", () => {
+  it.effect("is Warn for GaveUp of a call that a drain of the guards rejected", () =>
+    Effect.gen(function*() {
+      yield* Guards.drain("1 second")
+      const levels: Array<string> = []
+      const logger = Logger.layer([Logger.make(({ logLevel }) => void levels.push(logLevel))])
+      yield* Claude.text("hi").pipe(Policy.apply(Policy.standard), Effect.exit, Effect.provide(logger))
+      assert.deepStrictEqual(levels, ["Warn"])
+    }).pipe(Effect.provide(Guards.apply(Guards.standard)(FakeClaude.layer([])))))
+
   const written = (event: CallLog.Event) =>
     Effect.gen(function*() {
       const levels: Array<string> = []
@@ -285,15 +294,6 @@ describe("sinks", () => {
     Effect.provide(Logger.layer([Logger.consoleJson]))
   )
 
-  it.effect("get an event of level Warn for a call that a drain of the guards rejected", () =>
-    Effect.gen(function*() {
-      yield* Guards.drain("1 second")
-      const levels: Array<string> = []
-      const logger = Logger.layer([Logger.make(({ logLevel }) => void levels.push(logLevel))])
-      yield* Claude.text("hi").pipe(Policy.apply(Policy.standard), Effect.exit, Effect.provide(logger))
-      assert.deepStrictEqual(levels, ["Warn"])
-    }).pipe(Effect.provide(Guards.apply(Guards.standard)(FakeClaude.layer([])))))
-
   it.effect("can write events as JSON with Effect's logger", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
@@ -323,6 +323,28 @@ describe("sinks", () => {
       assert.deepStrictEqual(others, [])
       assert.deepInclude(line, { level: "FATAL", message: "The service has stopped." })
       assert.include(JSON.stringify(line), "There is no key for the API")
+    }))
+
+  it.effect("may read the tenant of the call, and the lines of the Logger have the annotations around it", () =>
+    Effect.gen(function*() {
+      const [tenants, annotations]: [Array<string | undefined>, Array<unknown>] = [[], []]
+      const sink = Layer.succeed(CallLog.CallLog, {
+        emit: () => Effect.map(Current.Tenant, (tenant) => void tenants.push(tenant))
+      })
+      const lines = Logger.layer([
+        Logger.make(({ fiber }) => void annotations.push(fiber.getRef(References.CurrentLogAnnotations)["customer"]))
+      ])
+      const log = CallLog.combine(sink, CallLog.layer)
+      yield* finish(
+        Claude.text("hi").pipe(
+          Policy.apply(Policy.standard),
+          Effect.provideService(Current.Tenant, "customer-17"),
+          Effect.annotateLogs("customer", 17),
+          Effect.provide(FakeClaude.layer(retried).pipe(Layer.provide(log), Layer.provide(lines)))
+        )
+      )
+      assert.deepStrictEqual([...new Set(tenants)], ["customer-17"])
+      assert.deepStrictEqual([...new Set(annotations)], [17])
     }))
 
   it.effect("receive FellBack with DeadlineExceeded, and no AttemptFailed, when the first model has used up its part of `overall`", () =>

@@ -1,9 +1,9 @@
 /** Checks what docs/streams.md says. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Redacted, Result, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Redacted, Ref, Result, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Claude, ClaudeError, Fallback, type Message, Policy } from "resilient-claude"
+import { CallLog, Claude, ClaudeError, Fallback, type Message, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 import { assertAlive } from "../support/docs.ts"
@@ -230,11 +230,7 @@ describe("a stream that reaches max_tokens", () => {
 
 /** Fails if the text is not complete after five minutes. */
 const inTime = <E, R>(text: Stream.Stream<string, E, R>) =>
-  Stream.merge(
-    text,
-    Stream.fromEffect(Effect.andThen(Effect.sleep("5 minutes"), Effect.fail("the story took too long"))),
-    { haltStrategy: "left" }
-  )
+  Stream.interruptWhen(text, Effect.andThen(Effect.sleep("5 minutes"), Effect.fail("the story took too long")))
 
 describe("the text of an opened answer with a limit of five minutes", () => {
   it.effect.each(
@@ -254,7 +250,9 @@ describe("the text of an opened answer with a limit of five minutes", () => {
         read,
         isLate ? Result.fail("the story took too long") : Result.succeed("Once upon a time.")
       )
-    }).pipe(playing(turn)))
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.strictEqual(events.some(({ _tag }) => _tag === "AttemptAbandoned"), isLate)
+    }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([turn]), CallLog.layerMemory))))
 })
 
 describe("a route that opens the answer before it responds", () => {

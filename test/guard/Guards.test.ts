@@ -1,6 +1,6 @@
 /** All guards of a process as one record: their order, their shared state, and their errors. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Schema } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, Current, Guards, Policy, Retry } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
@@ -120,6 +120,24 @@ describe("a malformed answer", () => {
       assert.lengthOf(yield* FakeClaude.received, 2)
       assert.strictEqual((yield* Guards.status).budget?.["claude-sonnet-5-5"]?.remaining, 9)
     }).pipe(Effect.provide(guarded({}, [malformed, malformed]))))
+})
+
+describe("a call that the slow start after a 429 holds for too long", () => {
+  it.effect("fails with by=ramp, not with by=pause", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 2; i++) yield* Effect.flip(Claude.text("hi"))
+      const call = Claude.text("hi").pipe(Policy.apply({ overall: "3 seconds" }))
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 20 }), () => Effect.result(call), { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust("10 seconds")
+      const failures = (yield* Fiber.join(calls)).flatMap((result) => Result.isFailure(result) ? [result.failure] : [])
+      assert.isNotEmpty(failures)
+      for (const error of failures) assert.include(error, { _tag: "Saturated", by: "ramp" })
+    }).pipe(Effect.provide(guarded(
+      { circuit: {} },
+      Faults.by(({ index }) => index < 2 ? Faults.rateLimited(undefined, { ramp: true }) : Faults.answer("ok"))
+    ))))
 })
 
 describe("Guards.drain", () => {

@@ -23,6 +23,20 @@ const both = Effect.flatMap(
 )
 const kinds: ReadonlyArray<ClaudeError.Tag> = ["Refused"]
 
+describe("Effect.catchIf(ClaudeError.is, …) in a helper that is generic in its errors", () => {
+  const respond = (error: ClaudeError.ClaudeError) => Effect.succeed(error.message)
+
+  it("takes a function expression, and not the bare name of a function, in a pipe", () => {
+    const named = <E, R>(self: Effect.Effect<string, E, R>) =>
+      // @ts-expect-error: the argument is not inferred
+      self.pipe(Effect.catchIf(ClaudeError.is, respond))
+    const written = <E, R>(self: Effect.Effect<string, E, R>) =>
+      self.pipe(Effect.catchIf(ClaudeError.is, (error) => respond(error)))
+    expectTypeOf(written(call)).toEqualTypeOf<Effect.Effect<string, never, Claude.Claude>>()
+    void named
+  })
+})
+
 describe("Policy.apply", () => {
   it("keeps all errors in the error type, and adds DeadlineExceeded only with `overall`", () => {
     expectTypeOf(Policy.apply({ retry: Retry.standard })(both)).toEqualTypeOf<

@@ -359,7 +359,10 @@ const failures: ReadonlyArray<Case> = [
     tag: "Unreachable",
     code: /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/
   }],
-  ["a response that is not HTTP", Faults.garbage, { tag: "Unreachable" }],
+  ["a response that is not HTTP", Faults.garbage, {
+    tag: "Unreachable",
+    code: /^(HPE_|HTTPParserError$)/
+  }],
   ["headers that are too large", raw(`HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(20_000)}\r\n\r\n`), {
     tag: "Unreachable",
     code: /^UND_ERR_HEADERS_OVERFLOW$/

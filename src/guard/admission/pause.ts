@@ -107,7 +107,7 @@ interface Looking {
   looks: boolean
 }
 
-/** Whether the API may have received the request. `false` after an interrupt or a defect, which leave that unknown. */
+/** Whether the request certainly reached the API. An interrupt or a defect leaves that unknown. */
 const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =>
   Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && outcomes[error._tag].quota !== "none"
 

@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
 import type { Opened } from "../../Claude.ts"
-import type { ClaudeError } from "../../ClaudeError.ts"
+import type { ClaudeError, Saturated } from "../../ClaudeError.ts"
 import * as Current from "../../Current.ts"
 import type { Request, Usage } from "../../Message.ts"
 import type { Estimator } from "../../request/tokenEstimate.ts"
@@ -83,35 +83,37 @@ export const rank = (queue: Queue, ticket: Ticket.Ticket): number => {
 const heldOffset = 10
 
 /** Minimum milliseconds until quota, pause and ramp let a call pass, after earlier calls that take `ahead`. */
-export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number) {
+export const turn = (queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number): Effect.Effect<number> =>
+  Effect.map(hold(queue, ticket, ahead, now), ({ wait }) => wait)
+
+/** Like `turn`, with what the call waits for. */
+const hold = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number) {
   const { brake, meter } = queue
-  const held = Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
-  if (meter === undefined || ticket.priced === undefined) return held
-  return Math.max(held, yield* meter.waitFor(Amounts.plus(ahead, meter.least(ticket.priced)), now))
+  const size = sizeOf(queue, ticket)
+  const wait = Brake.waitFor(brake, size, ahead.requests + 1, now)
+  const by: Saturated["by"] = wait === 0 ? "concurrency" : brake.pause.wait(size, now) > 0 ? "pause" : "ramp"
+  if (meter === undefined || ticket.priced === undefined) return { wait, by }
+  const filled = yield* meter.waitFor(Amounts.plus(ahead, meter.least(ticket.priced)), now)
+  return filled > wait ? { wait: filled, by: "quota" as const } : { wait, by }
 })
 
 /**
- * Fails with the error of a rejected call. `by` is `quota` or `pause`, whichever holds the call longer, if slots are free or
- * the hold lasts longer than the call may wait; otherwise `concurrency`. `retryAfter` is the rest of the pause if the
- * call has waited, otherwise the estimated time until its turn or until a place in the queue.
+ * Fails with the error of a rejected call. Its `by` is `concurrency` if no slot is free, unless quota, pause or ramp hold
+ * the call for longer than it may wait. `retryAfter` is the rest of the pause if the call has waited, otherwise the
+ * estimated time until its turn or until a place in the queue.
  */
 const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, at: number) {
   const { brake, limit, pace, turnstile } = queue
   const now = yield* timeIn(queue)
-  const ahead = turnstile.ahead(ticket)
-  const wait = yield* turn(queue, ticket, ahead, now)
+  const { by, wait } = yield* hold(queue, ticket, turnstile.ahead(ticket), now)
   const isLate = wait > ticket.until - now
   const hint = now > at
     ? brake.pause.wait(sizeOf(queue, ticket), now)
     : isLate || !ticket.hasDeadline
     ? wait
     : pace.place(now + wait) - now
-  const by = wait === 0 || !isLate && queue.running >= limit.most
-    ? "concurrency"
-    : wait > Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
-    ? "quota"
-    : "pause"
-  return yield* Effect.fail(Ticket.turnedAway(ticket, by, hint))
+  const isFull = !isLate && queue.running >= limit.most
+  return yield* Effect.fail(Ticket.turnedAway(ticket, isFull ? "concurrency" : by, hint))
 })
 
 // -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Budget, Charge } from "../../budget.ts"
@@ -25,18 +26,21 @@ export interface RetryBudget extends Budget {
   /** Learns from each request whether its answer began, and whether it broke off later. Never holds a request back. */
   readonly guard: Guard.Guard
   readonly status: Effect.Effect<Status>
-  /** Rejects further extra attempts: waiting calls end with the error of their last attempt. */
-  readonly close: () => void
+  /** Call when the process drains: calls that wait for the budget end with the error of their last attempt. */
+  readonly sweep: () => void
 }
 
 /** Fibers in `scope` serve the waiting calls. After `scope` closes, detached fibers serve them until no call waits. */
-export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
-  const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
+export const make = (
+  { size }: Settings,
+  scope: Scope.Scope,
+  draining: Deferred.Deferred<void>
+): RetryBudget => {
+  const all: Buckets = { size, scope, byModel: new Map(), draining }
   return {
     charge: (_, model) => charge(all, model),
     guard: { gate: Guard.open, admit: (request) => admit(all, request) },
-    close: () => {
-      all.isClosed = true
+    sweep: () => {
       for (const { line } of all.byModel.values()) line.sweep(() => false)
     },
     status: Effect.sync(() => status(all))
@@ -51,7 +55,7 @@ interface Buckets {
   readonly size: number
   readonly scope: Scope.Scope
   readonly byModel: Map<string, Bucket.Bucket>
-  isClosed: boolean
+  readonly draining: Deferred.Deferred<void>
 }
 
 const bucketOf = ({ byModel, scope, size }: Buckets, model: string, now: number): Bucket.Bucket => {
@@ -72,7 +76,7 @@ const charge = Effect.fnUntraced(function*(all: Buckets, model: string): Effect.
   const bucket = bucketOf(all, model, now)
   const within = Math.min(longestWait, deadline - now - shortestAnswer)
   const wait = Bucket.waitFor(bucket, now)
-  if (all.isClosed || wait !== Infinity && wait > Math.max(0, within)) return undefined
+  if (Deferred.isDoneUnsafe(all.draining) || wait !== Infinity && wait > Math.max(0, within)) return undefined
   const ticket = Bucket.ticket(bucket, rank)
   return (yield* bucket.line.pass(ticket, within, now)) ? chargeOf(ticket) : undefined
 })

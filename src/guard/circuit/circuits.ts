@@ -145,14 +145,11 @@ const eventOf = (
     }
     case "Closed":
       return { _tag: "CircuitClosed", ...common }
-    case "Isolated":
-      return {
-        _tag: "CircuitIsolated",
-        ...common,
-        openFor: state._tag === "Isolated" && state.until !== null
-          ? Duration.millis(state.until - now)
-          : "until a reset"
-      }
+    case "Isolated": {
+      const openFor = state._tag === "Isolated" && state.until !== null ? Duration.millis(state.until - now) : undefined
+      const why = openFor === undefined ? "isolated by hand, until a reset" : "isolated by hand"
+      return { _tag: "CircuitIsolated", ...common, openFor, why }
+    }
     case "Admitted":
       return decision.probe
         ? { _tag: "CircuitProbing", ...common }

@@ -10,7 +10,7 @@ import { compile } from "./record.ts"
 const given = <A extends object>(
   options: { readonly [K in keyof A]: Config.Config<A[K]> }
 ): Config.Config<Partial<A>> =>
-  // The cast of the result is safe: it has an entry for each variable that is set, which the compiler cannot follow.
+  // The cast of the result is safe, although the compiler cannot see it: each variable that is set has an entry.
   Config.map(
     Config.all(
       Object.entries(options).map(([name, config]) =>

@@ -111,7 +111,7 @@ const amounts = (
       }${
         told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report the remaining quota)`
       }, ${
-        own.burst === own.headroom
+        options.burst === undefined
           ? "in one burst if needed"
           : `at most ${percent(own.burst)} of each limit in one burst`
       }; input tokens ${estimate === "count" ? "counted by the API" : "estimated from characters"}`

@@ -22,6 +22,10 @@ export const endOf = (event: CallLog.Event): Count => {
   }
 }
 
-/** A rejection by an isolated circuit does not count, because an operator decided it. */
+/** A rejection by an isolated circuit or by a drain does not count, because an operator decided it. */
 export const failed = (error: ClaudeError): Count =>
-  outcomes[kindOf(error)].monitor === "none" || isLocal(error) || isByHand(error) ? undefined : error._tag
+  outcomes[kindOf(error)].monitor === "none" || isLocal(error) || isByHand(error) || isDrained(error)
+    ? undefined
+    : error._tag
+
+const isDrained = (error: ClaudeError): boolean => error._tag === "Saturated" && error.by === "drain"

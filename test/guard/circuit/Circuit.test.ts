@@ -717,8 +717,8 @@ describe("CircuitIsolated", () => {
       yield* circuits.isolate("a", 60_000)
       yield* circuits.isolate("b", undefined)
       assert.deepStrictEqual(
-        events.map((event) => event._tag === "CircuitIsolated" ? event.openFor : event),
-        [Duration.minutes(1), "until a reset"]
+        events.map((event) => event._tag === "CircuitIsolated" ? [event.openFor, event.why] : event),
+        [[Duration.minutes(1), "isolated by hand"], [undefined, "isolated by hand, until a reset"]]
       )
     }))
 })

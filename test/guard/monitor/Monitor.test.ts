@@ -526,6 +526,7 @@ describe("a random sequence of successes and failures", () => {
   const neutral = [
     new ClaudeError.Refused({}),
     new ClaudeError.CircuitOpen({ why: "isolated by hand" }),
+    new ClaudeError.Saturated({ by: "drain" }),
     new ClaudeError.InvalidRequest({ sent: false })
   ]
 
