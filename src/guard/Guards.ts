@@ -152,7 +152,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
 
   const monitor = compiled.monitor && MonitorGuard.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
   const log = monitor?.log ?? runtime.log
-  const budget = compiled.budget && BudgetGuard.make(compiled.budget, scope, draining)
+  const budget = compiled.budget && BudgetGuard.make(compiled.budget, scope)
   const queues = Queues.make(compiled, {
     countTokens: inner.countTokens,
     catalogue: runtime.catalogue,

@@ -1,6 +1,5 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Budget, Charge } from "../../budget.ts"
@@ -31,12 +30,8 @@ export interface RetryBudget extends Budget {
 }
 
 /** Fibers in `scope` serve the waiting calls. After `scope` closes, detached fibers serve them until no call waits. */
-export const make = (
-  { size }: Settings,
-  scope: Scope.Scope,
-  draining: Deferred.Deferred<void>
-): RetryBudget => {
-  const all: Buckets = { size, scope, byModel: new Map(), draining }
+export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
+  const all: Buckets = { size, scope, byModel: new Map() }
   return {
     charge: (_, model) => charge(all, model),
     guard: { gate: Guard.open, admit: (request) => admit(all, request) },
@@ -55,7 +50,6 @@ interface Buckets {
   readonly size: number
   readonly scope: Scope.Scope
   readonly byModel: Map<string, Bucket.Bucket>
-  readonly draining: Deferred.Deferred<void>
 }
 
 const bucketOf = ({ byModel, scope, size }: Buckets, model: string, now: number): Bucket.Bucket => {
@@ -76,7 +70,7 @@ const charge = Effect.fnUntraced(function*(all: Buckets, model: string): Effect.
   const bucket = bucketOf(all, model, now)
   const within = Math.min(longestWait, deadline - now - shortestAnswer)
   const wait = Bucket.waitFor(bucket, now)
-  if (Deferred.isDoneUnsafe(all.draining) || wait !== Infinity && wait > Math.max(0, within)) return undefined
+  if (wait !== Infinity && wait > Math.max(0, within)) return undefined
   const ticket = Bucket.ticket(bucket, rank)
   return (yield* bucket.line.pass(ticket, within, now)) ? chargeOf(ticket) : undefined
 })

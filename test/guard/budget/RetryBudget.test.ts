@@ -15,7 +15,7 @@ import { steppedBack } from "../../support/steppedBack.ts"
 const seed = process.env["SEED"] ?? "resilient-claude"
 
 const opened = (options: RetryBudget.Options = {}) =>
-  Effect.map(Effect.scope, (scope) => BudgetGuard.make(Settings.settings(options), scope, Deferred.makeUnsafe()))
+  Effect.map(Effect.scope, (scope) => BudgetGuard.make(Settings.settings(options), scope))
 
 const fault = new ClaudeError.ServerFault({ status: 500 })
 const broken = new ClaudeError.PartialAnswer({})
