@@ -1,7 +1,7 @@
 /**
  * Guards around Claude, with their status at `/health` for a load balancer, a dashboard, and the engineer on call. The
  * endpoint answers 503 only if this process cannot serve: it is about to stop, no request may be sent, or most calls fail.
- * If some calls fail or one circuit is not closed, it answers 200, with `isDegraded`.
+ * While the success rate is low or one circuit is not closed, it answers 200, with `isDegraded`.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"

@@ -72,7 +72,7 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
       Refuse.refuse(
         `NodeAnthropic: ${
           connections === undefined ? "dispatcher" : "connections"
-        } and client are both set: a client has its own connections, so remove one of them, or give the client a dispatcher: new Anthropic({ fetchOptions: { dispatcher } })`
+        } and client are both set: a client has its own connections, which new Anthropic({ fetchOptions: { dispatcher } }) sets: remove one of them`
       )
     }
     return Anthropic.layer({ ...sdk, client: onUndici(client) })

@@ -138,7 +138,7 @@ export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialA
   }
 }
 
-/** A 2xx that is no message: HTML, an error, no body, bad events. `contradiction`: its events disagree, so no retry. */
+/** A 2xx or 3xx that is no message: HTML, no body, bad events, a redirect. `contradiction`: its events disagree, so no retry. */
 export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
   ...common,
   contradiction: flag

@@ -64,6 +64,20 @@ describe("ClaudeError", () => {
     assert.strictEqual(new ClaudeError.DeadlineExceeded({ limit }).message, "The call reached its time limit of 2s.")
   })
 
+  it("has the kind of its own tag, unless it is a PartialAnswer with a cause", () => {
+    for (const member of ClaudeError.ClaudeError.members) {
+      const error = make(member)
+      assert.strictEqual(ClaudeError.kindOf(error), error._tag)
+    }
+    assert.strictEqual(ClaudeError.kindOf(new ClaudeError.PartialAnswer({ because: "Overloaded" })), "Overloaded")
+  })
+
+  it("has a type Table with an entry for every kind", () => {
+    // @ts-expect-error: the other kinds are missing
+    const table: ClaudeError.Table<number> = { Overloaded: 503 }
+    assert.strictEqual(table.Overloaded, 503)
+  })
+
   it("has constructors that accept fields of the wrong type", () => {
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })

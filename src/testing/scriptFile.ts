@@ -80,7 +80,7 @@ const status = Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 })
 /** By the key that names the step. */
 const objectSteps = {
   answer: step(
-    "a text; \"every\" is the time between two events",
+    "a text; \"every\" is the wait before each event",
     Schema.Struct({ answer: Schema.String, every: Schema.optionalKey(seconds) }),
     ({ answer, every = 0 }) => Faults.answer(answer, { every: Duration.seconds(every) })
   ),

@@ -436,6 +436,17 @@ describe("docs/guards.md", () => {
       assert.lengthOf(yield* FakeClaude.received, 1)
     }).pipe(Effect.provide(guarded({ ...Guards.standard, budget: false }, [Faults.delayed(turn, "5 seconds")]))))
 
+  it.effect("without concurrency, quota, circuit and budget, a drain rejects no call and waits for none", () =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(ask, start)
+      assert.isTrue(yield* stop)
+      const late = yield* Effect.forkChild(ask, start)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual([yield* Fiber.join(running), yield* Fiber.join(late)], ["hello", "hello"])
+    }).pipe(
+      Effect.provide(guarded({ budget: false }, Faults.cycle(Faults.delayed(Faults.answer("hello"), "5 seconds"))))
+    ))
+
   it.effect("a request that makes several calls fails at its next call when the guards drain", () =>
     Effect.gen(function*() {
       const several = Effect.andThen(ask, Effect.andThen(Effect.sleep("1 second"), ask))

@@ -294,6 +294,19 @@ describe("sinks", () => {
     Effect.provide(Logger.layer([Logger.consoleJson]))
   )
 
+  it("get each duration in milliseconds from CallLog.record, under a name that ends in Ms", () => {
+    const common = { at: 0, call: "c", model: "m", attempt: 1, requestId: undefined }
+    const second = Duration.seconds(1)
+    const error = new ClaudeError.Overloaded({})
+    const rows: ReadonlyArray<readonly [CallLog.Event, Readonly<Record<string, unknown>>]> = [
+      [{ _tag: "AttemptStarted", ...common, queued: second }, { queuedMs: 1000 }],
+      [{ _tag: "AttemptFailed", ...common, took: second, error }, { tookMs: 1000 }],
+      [{ _tag: "RetryScheduled", ...common, wait: second, error }, { waitMs: 1000 }],
+      [{ _tag: "CircuitOpened", ...common, openFor: second, why: "" }, { openForMs: 1000 }]
+    ]
+    for (const [event, fields] of rows) assert.deepInclude(CallLog.record(event), fields)
+  })
+
   it.effect("can write events as JSON with Effect's logger", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []

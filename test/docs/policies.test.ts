@@ -257,6 +257,54 @@ describe("Effect.retry", () => {
     }).pipe(fake(Faults.overloaded, Faults.answer("slow water"))))
 })
 
+describe("the bound of maxRetries", () => {
+  it.effect("is 8 in Policy.standard", () =>
+    Effect.gen(function*() {
+      yield* finish(Effect.flip(ask.pipe(Policy.apply(Policy.standard))))
+      assert.strictEqual(yield* requests, 9)
+    }).pipe(always(Faults.overloaded)))
+
+  it.effect("does not count continuations", () =>
+    Effect.gen(function*() {
+      const policy = { retry: Retry.standard, maxRetries: 1, truncated: { continue: 3 } } as const
+      assert.strictEqual(yield* finish(Claude.text("Count.").pipe(Policy.apply(policy))), "one two three four")
+      assert.strictEqual(yield* requests, 4)
+    }).pipe(fake(
+      Faults.maxTokens("one "),
+      Faults.maxTokens("one two "),
+      Faults.maxTokens("one two three "),
+      Faults.answer("one two three four")
+    )))
+
+  it.effect("does not count the request that follows when the API refuses a schema", () =>
+    Effect.gen(function*() {
+      const point = Claude.object(Schema.Struct({ x: Schema.Finite }), "Where?")
+      assert.deepStrictEqual(yield* point.pipe(Policy.apply({ retry: Retry.standard, maxRetries: 0 })), { x: 1 })
+      assert.strictEqual(yield* requests, 2)
+    }).pipe(fake(
+      Faults.fails(400, "invalid_request_error", "output_config.format.schema: schema is too complex"),
+      Faults.value({ x: 1 })
+    )))
+
+  it.effect.each<readonly [ClaudeError.Tag, Faults.Turn]>([
+    ["RequestTooLarge", Faults.tooLarge],
+    ["ContextWindowExceeded", Faults.promptTooLong],
+    ["SpendLimitReached", Faults.spendLimited],
+    ["Truncated", Faults.maxTokens("one ")]
+  ])("is never used for %s, whatever its entry in `retry`", ([tag, turn]) =>
+    Effect.gen(function*() {
+      const thrice = Retry.linear({ times: 3 })
+      const retry = {
+        RequestTooLarge: thrice,
+        ContextWindowExceeded: thrice,
+        SpendLimitReached: thrice,
+        Truncated: thrice
+      }
+      assert.strictEqual((yield* Effect.flip(ask.pipe(Policy.apply({ retry }))))._tag, tag)
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(always(turn)))
+})
+
 describe("a policy", () => {
   it("that contradicts itself throws a RangeError", () => {
     assert.throws(

@@ -261,6 +261,32 @@ describe("requests", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Hello!")]))))
 })
 
+describe("two logs", () => {
+  const sink = (told: Array<string>) =>
+    Layer.succeed(CallLog.CallLog, { emit: ({ _tag }) => Effect.sync(() => void told.push(_tag)) })
+  const counted = Effect.gen(function*() {
+    yield* Claude.text("Hello")
+    return (yield* Effect.flatMap(CallLog.Memory, Ref.get)).length
+  })
+  const answer = FakeClaude.layer([Faults.answer("Hello!")])
+
+  it.effect("that are provided one by one: only the inner one gets the events", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const layer = answer.pipe(Layer.provide(sink(told)), Layer.provideMerge(CallLog.layerMemory))
+      assert.strictEqual(yield* Effect.provide(counted, layer), 0)
+      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptSucceeded"])
+    }))
+
+  it.effect("that are combined get all events", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const layer = answer.pipe(Layer.provideMerge(CallLog.combine(CallLog.layerMemory, sink(told))))
+      assert.strictEqual(yield* Effect.provide(counted, layer), 2)
+      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptSucceeded"])
+    }))
+})
+
 describe("a FakeClaude behind guards", () => {
   const { guards } = Service
 
