@@ -11,6 +11,8 @@ export interface Budget {
    * `Effect.interruptible`.
    */
   readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>
+  /** Call when the process drains: calls that wait for the budget end with the error of their last attempt. */
+  readonly sweep?: (() => void) | undefined
 }
 
 /** The charge for one extra attempt. */

@@ -8,6 +8,7 @@ import type { Form, Options, Params, Prompt, Reply } from "../Message.ts"
 import * as Output from "../output/codec.ts"
 import { decode } from "../output/decode.ts"
 import { type Amend, questionKey } from "../request/build.ts"
+import * as Runtime from "../runtime.ts"
 import { refusesSchema } from "../wire/errorWords.ts"
 import { collect, type Service } from "./collect.ts"
 import type { PolicyCall } from "./continuation.ts"
@@ -57,7 +58,10 @@ export const askValue = <A, RD>(
   return Effect.catchTag(
     ask,
     "InvalidRequest",
-    (error) => asked?.isHeld === true && isRefusal(error) ? inWords(error, asked.params.model) : Effect.fail(error)
+    (error) =>
+      asked?.isHeld === true && isRefusal(error) && !Runtime.isDraining(claude)
+        ? inWords(error, asked.params.model)
+        : Effect.fail(error)
   )
 }
 

@@ -117,9 +117,9 @@ export const reset = (model?: string): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ reset }) => reset(model))
 
 /**
- * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
- * calls, and returns whether all of them ended. Draining cannot be undone. It also ends retries and fallback models, with
- * the last error of their call. If `concurrency`, `quota`, `circuit` and `budget` are all off, it does only that.
+ * For a process that is about to stop: rejects new calls with `Saturated`, ends retries and fallback models with the last
+ * error of their call, waits up to `limit` for running and queued calls, and returns whether all of them ended. Cannot be
+ * undone. All guards around the same `Claude` drain together. If all guards that admit calls are off, only ends retries.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))
@@ -146,9 +146,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const { account, admits, extra } = compiled
   const inner = yield* Claude
   const runtime = Runtime.of(inner)
-  const scope = yield* Effect.scope
-  const onStoreError = Stores.reporting(runtime.log)
-  const draining = Deferred.makeUnsafe<void>()
+  const [scope, onStoreError] = [yield* Effect.scope, Stores.reporting(runtime.log)]
 
   const monitor = compiled.monitor && MonitorGuard.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
   const log = monitor?.log ?? runtime.log
@@ -157,7 +155,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     countTokens: inner.countTokens,
     catalogue: runtime.catalogue,
     store: Stores.quota(yield* Quota.Store, onStoreError),
-    draining,
+    draining: runtime.draining,
     scope
   })
   const circuits = compiled.circuit && CircuitGuard.make(compiled.circuit, {
@@ -167,13 +165,14 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     onStoreError
   })
 
+  const shared = budget ?? runtime.budget
   const guarded = Guard.apply([
     ...monitor === undefined ? [] : [monitor],
     ...admits ? [Queues.guard(queues)] : [],
     ...circuits === undefined ? [] : [monitor === undefined ? circuits : monitor.watch(circuits)],
     ...budget === undefined ? [] : [budget.guard],
     ...extra
-  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: budget ?? runtime.budget, draining }) })
+  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: shared }) })
 
   const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
   /** Whether no call runs or waits, in a queue or at a circuit. */
@@ -197,9 +196,10 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
       reset: (model) => circuits?.reset(model) ?? needsCircuit,
       drain: (limit) =>
         Effect.suspend(() => {
-          Deferred.doneUnsafe(draining, Effect.void)
-          budget?.sweep()
-          return emptied(isEmpty, Refuse.millis("Guards.drain: limit", limit))
+          const ended = emptied(isEmpty, Refuse.millis("Guards.drain: limit", limit))
+          Deferred.doneUnsafe(runtime.draining, Effect.void)
+          shared.sweep?.()
+          return ended
         }),
       status: Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
@@ -213,7 +213,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
           admission: Object.fromEntries(waiting),
           budget: budget && (yield* budget.status),
           successRate: monitor?.status(now),
-          isDraining: Deferred.isDoneUnsafe(draining)
+          isDraining: Runtime.isDraining(inner)
         }
       })
     })

@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as CallContext from "../callContext.ts"
 import { type ClaudeError, is } from "../ClaudeError.ts"
 import * as History from "../history.ts"
+import { isOfDrain } from "../local.ts"
 import * as Runtime from "../runtime.ts"
 import { type CallState, emit, modelOf, recordOnce } from "./callState.ts"
 import { charged } from "./charge.ts"
@@ -53,11 +54,12 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
     yield* emit(call, (common) => ({ _tag: "RetryScheduled", ...common, attempt, error, wait }))
   }
   if (call.claude === undefined) return yield* Effect.sleep(wait)
-  const start = yield* Clock.currentTimeMillis
+  const [start, waiting] = [yield* Clock.currentTimeMillis, call.history.at(-1)]
   yield* Effect.raceFirst(Effect.sleep(wait), Deferred.await(Runtime.of(call.claude).draining))
-  if (Runtime.isDraining(call.claude) && is(error)) {
-    call.history = History.waited(call.history, (yield* Clock.currentTimeMillis) - start)
-  }
+  if (!Runtime.isDraining(call.claude)) return
+  const waited = Math.max(0, (yield* Clock.currentTimeMillis) - start)
+  // Another request of this call may have added an entry meanwhile.
+  call.history = call.history.map((tried) => tried === waiting ? { ...tried, waited } : tried)
 })
 
 /**
@@ -81,7 +83,11 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
         ? numbered
         : Context.add(numbered, CallContext.WaitForCircuit, waitsForCircuit && !hasOther(circuitOpen))
     })
-    return Effect.tapError(inside, (error) => Effect.sync(() => is(error) && recordOnce(call, error, number)))
+    return Effect.catch(inside, (error) => {
+      if (failure !== undefined && is(error) && isOfDrain(error)) return refused(call, failure)
+      if (is(error)) recordOnce(call, error, number)
+      return Effect.fail(error)
+    })
   })
   if (claude === undefined || sent === undefined || isFree) return yield* counted
   return yield* charged(

@@ -86,7 +86,8 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     const start = yield* Clock.currentTimeMillis
     const share = shareOf(current, deadline, start)
     const asked = withoutRefusedThinking(
-      model === undefined ? self : Effect.provideService(self, CallContext.Substitute, model)
+      model === undefined ? self : Effect.provideService(self, CallContext.Substitute, model),
+      claude
     ).pipe(Effect.provideService(
       OtherModel,
       (error) => hasOther(error) || next(current, error, caller.asked(), models) !== undefined
@@ -165,9 +166,12 @@ const without = <Models extends ReadonlyArray<string> | undefined>(models: Model
   models?.filter((other) => other !== model) as Models
 
 /** If a model rejects the thinking blocks of another model, runs `self` once more without these blocks. */
-const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const withoutRefusedThinking = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  claude: Claude["Service"] | undefined
+): Effect.Effect<A, E, R> =>
   Effect.catch(self, (error) =>
-    is(error) && isSignatureError(error)
+    is(error) && isSignatureError(error) && !Runtime.isDraining(claude)
       ? Effect.provideService(self, WithoutThinking, true)
       : Effect.fail(error))
 

@@ -1,6 +1,6 @@
 /** Checks what docs/guards.md says. Its code blocks are in this file. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Duration, Effect, Exit, Fiber, Layer, Ref, Stream } from "effect"
+import { ConfigProvider, Context, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallLog,
@@ -435,6 +435,87 @@ describe("docs/guards.md", () => {
       assert.include(yield* Fiber.join(running), { _tag: tag, gaveUp: "BudgetSpent" })
       assert.lengthOf(yield* FakeClaude.received, 1)
     }).pipe(Effect.provide(guarded({ ...Guards.standard, budget: false }, [Faults.delayed(turn, "5 seconds")]))))
+
+  it.effect("a call is not asked again without its thinking if a model refuses the thinking in a drain", () =>
+    Effect.gen(function*() {
+      const thought = { type: "thinking", thinking: "hm", signature: "c2ln" } as const
+      const call = Claude.text([
+        { role: "user", content: "hi" },
+        { role: "assistant", content: [thought, { type: "text", text: "yes" }] },
+        { role: "user", content: "and?" }
+      ]).pipe(Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"] }))
+      const running = yield* Effect.forkChild(Effect.flip(call), start)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkChild(stop, start)
+      yield* TestClock.adjust("1 minute")
+      assert.include(yield* Fiber.join(running), { _tag: "InvalidRequest", status: 400 })
+      assert.lengthOf(yield* FakeClaude.received, 1)
+    }).pipe(Effect.provide(guarded(Guards.standard, [
+      Faults.delayed(
+        Faults.fails(400, "invalid_request_error", "messages.1.content.0: Invalid `signature` in `thinking` block"),
+        "5 seconds"
+      )
+    ]))))
+
+  it.effect("without a policy, a schema that the API refuses in a drain is not asked for in another form", () =>
+    Effect.gen(function*() {
+      const point = Claude.object(Schema.Struct({ x: Schema.Finite }), "Where?")
+      const running = yield* Effect.forkChild(Effect.flip(point), start)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkChild(stop, start)
+      yield* TestClock.adjust("1 minute")
+      assert.include(yield* Fiber.join(running), { _tag: "InvalidRequest", status: 400 })
+      assert.lengthOf(yield* FakeClaude.received, 1)
+    }).pipe(Effect.provide(guarded(Guards.standard, [
+      Faults.delayed(
+        Faults.fails(400, "invalid_request_error", "output_config.format.schema: schema is too complex"),
+        "5 seconds"
+      )
+    ]))))
+
+  it.effect("a drain of the outer guards ends a call that waits for the retry budget of inner guards", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(
+        Effect.flip(
+          ask.pipe(Policy.apply({ retry: Retry.linear({ times: 9, base: "100 millis" }), overall: "4 minutes" }))
+        ),
+        start
+      )
+      yield* TestClock.adjust("3 seconds")
+      const sent = (yield* FakeClaude.received).length
+      assert.isTrue(yield* stop)
+      yield* TestClock.adjust(0)
+      assert.include(yield* Fiber.join(call), { _tag: "Overloaded", gaveUp: "BudgetSpent" })
+      assert.lengthOf(yield* FakeClaude.received, sent)
+    }).pipe(Effect.provide(
+      guarded({ budget: { size: 1 } }, Faults.cycle(Faults.overloaded)).pipe(
+        Guards.apply({ budget: false, concurrency: { max: 8 } })
+      )
+    )))
+
+  it.effect("the history has the time that a request really waited before a drain, even if another request of its call began to wait later", () =>
+    Effect.gen(function*() {
+      const policy = { retry: Retry.linear({ times: 3, base: "20 seconds" }), truncated: { continue: 3 } } as const
+      const both = Effect.all([Claude.text("A"), Claude.text("B")], { concurrency: 2 }).pipe(Policy.apply(policy))
+      const call = yield* Effect.forkChild(Effect.flip(both), start)
+      yield* TestClock.adjust("10 seconds")
+      yield* Effect.forkChild(stop, start)
+      yield* TestClock.adjust("1 minute")
+      const { history = [] } = yield* Fiber.join(call)
+      assert.strictEqual(history.find(({ error }) => error === "Overloaded")?.waited, 10_000)
+    }).pipe(Effect.provide(guarded(
+      Guards.standard,
+      Faults.by(({ index }) =>
+        index > 1 ? Faults.overloaded : Faults.delayed(Faults.maxTokens("a b c"), index === 0 ? 0 : "5 seconds")
+      )
+    ))))
+
+  it.effect("a drain with an invalid limit does not begin", () =>
+    Effect.gen(function*() {
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(Guards.drain(-1))))
+      assert.isFalse((yield* Guards.status).isDraining)
+      assert.strictEqual(yield* ask, "hello")
+    }).pipe(Effect.provide(guarded(Guards.standard))))
 
   it.effect("without concurrency, quota, circuit and budget, a drain rejects no call and waits for none", () =>
     Effect.gen(function*() {

@@ -25,8 +25,6 @@ export interface RetryBudget extends Budget {
   /** Learns from each request whether its answer began, and whether it broke off later. Never holds a request back. */
   readonly guard: Guard.Guard
   readonly status: Effect.Effect<Status>
-  /** Call when the process drains: calls that wait for the budget end with the error of their last attempt. */
-  readonly sweep: () => void
 }
 
 /** Fibers in `scope` serve the waiting calls. After `scope` closes, detached fibers serve them until no call waits. */

@@ -1,7 +1,7 @@
 import { noModel } from "../../callContext.ts"
 import type * as CallLog from "../../CallLog.ts"
 import { type ClaudeError, kindOf } from "../../ClaudeError.ts"
-import { isLocal } from "../../local.ts"
+import { isLocal, isOfDrain } from "../../local.ts"
 import { isByHand } from "../circuit/verdicts.ts"
 import { outcomes } from "../outcomes.ts"
 import type { Count } from "./slidingRate.ts"
@@ -24,8 +24,6 @@ export const endOf = (event: CallLog.Event): Count => {
 
 /** A rejection by an isolated circuit or by a drain does not count, because an operator decided it. */
 export const failed = (error: ClaudeError): Count =>
-  outcomes[kindOf(error)].monitor === "none" || isLocal(error) || isByHand(error) || isDrained(error)
+  outcomes[kindOf(error)].monitor === "none" || isLocal(error) || isByHand(error) || isOfDrain(error)
     ? undefined
     : error._tag
-
-const isDrained = (error: ClaudeError): boolean => error._tag === "Saturated" && error.by === "drain"
