@@ -493,23 +493,6 @@ describe("docs/guards.md", () => {
       )
     )))
 
-  it.effect("the history has the time that a request really waited before a drain, even if another request of its call began to wait later", () =>
-    Effect.gen(function*() {
-      const policy = { retry: Retry.linear({ times: 3, base: "20 seconds" }), truncated: { continue: 3 } } as const
-      const both = Effect.all([Claude.text("A"), Claude.text("B")], { concurrency: 2 }).pipe(Policy.apply(policy))
-      const call = yield* Effect.forkChild(Effect.flip(both), start)
-      yield* TestClock.adjust("10 seconds")
-      yield* Effect.forkChild(stop, start)
-      yield* TestClock.adjust("1 minute")
-      const { history = [] } = yield* Fiber.join(call)
-      assert.strictEqual(history.find(({ error }) => error === "Overloaded")?.waited, 10_000)
-    }).pipe(Effect.provide(guarded(
-      Guards.standard,
-      Faults.by(({ index }) =>
-        index > 1 ? Faults.overloaded : Faults.delayed(Faults.maxTokens("a b c"), index === 0 ? 0 : "5 seconds")
-      )
-    ))))
-
   it.effect("a drain with an invalid limit does not begin", () =>
     Effect.gen(function*() {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(Guards.drain(-1))))
