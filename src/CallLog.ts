@@ -55,7 +55,7 @@ export interface Spent {
 
 /**
  * The calls in the time window of a `Monitor`; `causes` begins with the most frequent. A call that failed because of its
- * request (`InvalidRequest`, `Refused` …), or because a circuit was isolated or the guards drained, is left out.
+ * request (`InvalidRequest`, `Refused` …), or because an isolated circuit or a drain rejected it, is left out.
  */
 export interface Rate {
   /** The fraction of calls that did not fail, from 0 to 1. */

@@ -117,7 +117,7 @@ export const text: (
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
  * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction in
  * the prompt. If the API refuses the schema, this call asks again by an instruction. Unless the API refuses that
- * request too, later calls with the same schema and model use the instruction from the start.
+ * request for the same reason, later calls with the same schema and model use the instruction from the start.
  *
  * A fake of the API must answer in the form that the API enforces. With the form `"schema"`, a record is a list of pairs,
  * and a pair or a tuple is an object with numeric keys: `{ "0": key, "1": value }`.

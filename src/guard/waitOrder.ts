@@ -26,7 +26,6 @@ export interface Waiter<A, S> extends Linked<Waiter<A, S>> {
   load: Amount
 }
 
-/** The waiting calls of one tenant in one rank. */
 interface Lane<A, S> extends Linked<Lane<A, S>> {
   readonly rank: Rank<A, S>
   readonly tenant: string

@@ -11,7 +11,7 @@ export interface Prices {
   readonly long?: { readonly above: number; readonly times: number } | undefined
 }
 
-/** An unknown capability is missing. */
+/** A missing field means that nobody knows whether the model has the capability. */
 export interface Capabilities {
   readonly structuredOutputs?: boolean | undefined
   /** Whether the last message may be the assistant's (prefill). The answer then continues that message. */

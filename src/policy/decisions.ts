@@ -28,7 +28,7 @@ export interface Decision {
   readonly sent: boolean
 }
 
-/** The default decisions after each kind of error. The decisions about retries are in `Retry.standard`. */
+/** The default decisions after each kind of error. How often each kind is retried, and when, is in `Retry.standard`. */
 export const decisions: Table<Decision> = {
   InvalidRequest: {
     otherModel: "substitute",

@@ -2,8 +2,8 @@
  * Alerts when calls begin to fail, when they recover, and when a circuit opens.
  *
  * It counts calls, not attempts: a call that a retry saved is a success, and a call that a circuit or the queue
- * rejected is a failure (except if an operator isolated the circuit). It checks only when a call ends, so that a
- * program that starts or is idle raises no alert.
+ * rejected is a failure (except if an operator isolated the circuit, or the process drains). It checks only when a
+ * call ends, so that a program that starts or is idle raises no alert.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"

@@ -57,7 +57,7 @@ export interface Result extends Share {
 // Recorder
 // -----------------------------------------------------------------------------
 
-/** A request that the client has not left. `isWhole`: whether the server has ended or broken off its response. */
+/** A request that the client has not left. `isWhole`: the server sends nothing more, even if it broke off. */
 export interface Open {
   isWhole: boolean
 }
