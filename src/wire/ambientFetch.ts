@@ -15,7 +15,9 @@ export const isNodes = (fetch: unknown): boolean => fetch === nodesFetch
 
 /** Sends through undici's global dispatcher, or with the global `fetch` if only Node's undici can use that dispatcher. */
 export const fetch: PlainFetch = Object.assign<Fetch, Pick<PlainFetch, typeof takesPlain>>(
-  (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init),
+  (url, init) =>
+    // Our own `fetch` follows no redirect; the global one would, with the key.
+    isOfAnother() ? globalThis.fetch(url as string, { ...init, redirect: "manual" }) : ours(url, init),
   { [takesPlain]: true }
 )
 

@@ -810,7 +810,7 @@ describe("the caller's network", () => {
       assert.lengthOf(proxy.went, 1)
     }).pipe(Effect.scoped))
 
-  it.live("NodeAnthropic uses the dispatcher of another undici, through Node's fetch", () =>
+  it.live("NodeAnthropic uses the dispatcher of another undici, through Node's fetch, and follows no redirect", () =>
     Effect.gen(function*() {
       const { requests, url } = yield* serving(answering)
       const legacy = Symbol.for("undici.globalDispatcher.1")
@@ -832,7 +832,7 @@ describe("the caller's network", () => {
       yield* Effect.acquireRelease(
         Effect.sync(() => {
           globalThis.fetch = (input, init) => {
-            sent.push(input)
+            sent.push([input, init?.redirect])
             return fetch(input, { ...init, dispatcher: new Agent() } as RequestInit)
           }
         }),
@@ -844,7 +844,7 @@ describe("the caller's network", () => {
       yield* Effect.exit(
         Effect.provide(Claude.text("hi"), NodeAnthropic.layer({ apiKey, baseUrl: url }).pipe(quiet))
       )
-      assert.deepStrictEqual([sent, requests()], [[`${url}/v1/messages`], 0])
+      assert.deepStrictEqual([sent, requests()], [[[`${url}/v1/messages`, "manual"]], 0])
     }).pipe(Effect.scoped))
 
   it.live("NodeAnthropic uses the proxy of a global EnvHttpProxyAgent, except for the hosts of its noProxy", () =>
