@@ -15,8 +15,8 @@ import type { PolicyCall } from "./continuation.ts"
 
 /**
  * Asks for a value and decodes it. If the API refuses the schema for a model, asks again at once with the schema in the
- * prompt. Unless the API refuses this second request too, later calls to this model with the same `output` have the schema
- * in the prompt from the start.
+ * prompt. Unless the API refuses this second request for the same reason, later calls to this model with the same `output`
+ * have the schema in the prompt from the start.
  */
 export const askValue = <A, RD>(
   claude: Service,

@@ -119,7 +119,7 @@ export const reset = (model?: string): Effect.Effect<void, never, Control> =>
 /**
  * For a process that is about to stop: rejects new calls with `Saturated`, ends retries and fallback models with the last
  * error of their call, waits up to `limit` for running and queued calls, and returns whether all ended. Cannot be undone. All
- * guards around one `Claude` drain together. Without `concurrency`, `quota`, `circuit` and `budget`, it only ends retries.
+ * guards around one `Claude` drain together. Without `concurrency`, `quota`, `circuit`, `budget`: only retries and fallbacks end.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))

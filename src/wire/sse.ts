@@ -131,7 +131,7 @@ const longestWords = 200
 const hasType = (value: unknown): value is { readonly type: string } =>
   hasProperty(value, "type") && isString(value.type)
 
-/** Recognizes `{ type: "error" }`, `{ type: "…_error" }`, `{ error: … }`, and a list that begins with such an object. */
+/** Gateways send an error in any of these forms, and some send a list of them. */
 export const isErrorBody = (value: unknown): boolean => {
   const body: unknown = Array.isArray(value) ? value[0] : value
   return hasType(body)

@@ -12,7 +12,7 @@ export interface Place {
   /** If `undefined`, circuits are in memory, which never fails. */
   readonly store: Store | undefined
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
-  /** The prefix of all keys. */
+  /** The prefix of the keys in the store. */
   readonly account: string
   readonly log: CallLog.CallLog
 }

@@ -142,7 +142,6 @@ export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts
 const took = ({ end, start }: Ended) => end - start
 const ascending = (a: number, b: number) => a - b
 
-/** 0 without values. */
 const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
