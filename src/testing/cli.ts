@@ -197,7 +197,7 @@ const main = Effect.gen(function*() {
           seed: { type: "string", default: "1" }
         }
       }),
-    // Keeps only the first sentence of Node's message, which says what is wrong: the line ends with a hint to `--help`.
+    // Keeps only the first sentence of Node's message, which names the mistake. `misused` adds a hint to `--help`.
     catch: (error) => misused(`${String(error instanceof Error ? error.message : error).split(/\.\s|\n/)[0]}.`)
   })
   if (values.help) return yield* Console.log(help)

@@ -192,13 +192,13 @@ describe("tools", () => {
       assert.match(error.message, /use Claude\.message/)
     }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } }))))
 
-  /** Tells Claude what was wrong with the input of its tool: ask again with the conversation so far and this message. */
+  /** A message that lists the mistakes in the input of a tool. Append it to the conversation, and ask again. */
   const correction = ({ issues }: ClaudeError.MalformedOutput) => {
     const mistakes = issues === undefined ? [] : Redacted.value(issues).map(Validate.show)
     return { role: "user", content: `Your tool call had mistakes:\n${mistakes.join("\n")}` } as const
   }
 
-  it.effect("a loop can tell Claude what was wrong with the input of a tool, and go on", () =>
+  it.effect("a second request that lists the mistakes in the input of a tool gets valid input", () =>
     Effect.gen(function*() {
       const ask = (prompt: Claude.Prompt) => Claude.message(prompt, { tools: [lookUp] })
       const question = { role: "user", content: "Which?" } as const

@@ -358,15 +358,17 @@ describe("docs/guards.md", () => {
       assert.isTrue(yield* Fiber.join(stopping))
     }).pipe(Effect.provide(guarded(Guards.standard, [Faults.answer("a b", { every: "1 second" })]))))
 
-  const failing = Effect.gen(function*() {
-    const policy = { ...Policy.standard, models: ["claude-haiku-5-5"] }
-    const call = yield* Effect.forkChild(Effect.flip(ask.pipe(Policy.apply(policy))), start)
-    yield* TestClock.adjust("1 second")
-    yield* Effect.forkChild(stop, start)
-    yield* TestClock.adjust("10 minutes")
-    assert.lengthOf(yield* FakeClaude.received, 1)
-    return yield* Fiber.join(call)
-  })
+  /** The error of a call whose request fails while the guards drain. Asserts that nothing more is sent. */
+  const failingInDrain = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(Effect.flip(call), start)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forkChild(stop, start)
+      yield* TestClock.adjust("10 minutes")
+      assert.lengthOf(yield* FakeClaude.received, 1)
+      return yield* Fiber.join(running)
+    })
+  const failing = failingInDrain(ask.pipe(Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"] })))
 
   it.effect("an attempt that fails while the guards drain is not retried on any model", () =>
     Effect.gen(function*() {
@@ -428,12 +430,7 @@ describe("docs/guards.md", () => {
     ]
   ])("without a budget, nothing more is sent in a drain after %s", ([, call, turn, tag]) =>
     Effect.gen(function*() {
-      const running = yield* Effect.forkChild(Effect.flip(call), start)
-      yield* TestClock.adjust("1 second")
-      yield* Effect.forkChild(stop, start)
-      yield* TestClock.adjust("1 minute")
-      assert.include(yield* Fiber.join(running), { _tag: tag, gaveUp: "BudgetSpent" })
-      assert.lengthOf(yield* FakeClaude.received, 1)
+      assert.include(yield* failingInDrain(call), { _tag: tag, gaveUp: "BudgetSpent" })
     }).pipe(Effect.provide(guarded({ ...Guards.standard, budget: false }, [Faults.delayed(turn, "5 seconds")]))))
 
   it.effect("a call is not asked again without its thinking if a model refuses the thinking in a drain", () =>
@@ -444,12 +441,7 @@ describe("docs/guards.md", () => {
         { role: "assistant", content: [thought, { type: "text", text: "yes" }] },
         { role: "user", content: "and?" }
       ]).pipe(Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"] }))
-      const running = yield* Effect.forkChild(Effect.flip(call), start)
-      yield* TestClock.adjust("1 second")
-      yield* Effect.forkChild(stop, start)
-      yield* TestClock.adjust("1 minute")
-      assert.include(yield* Fiber.join(running), { _tag: "InvalidRequest", status: 400 })
-      assert.lengthOf(yield* FakeClaude.received, 1)
+      assert.include(yield* failingInDrain(call), { _tag: "InvalidRequest", status: 400 })
     }).pipe(Effect.provide(guarded(Guards.standard, [
       Faults.delayed(
         Faults.fails(400, "invalid_request_error", "messages.1.content.0: Invalid `signature` in `thinking` block"),
@@ -460,12 +452,7 @@ describe("docs/guards.md", () => {
   it.effect("without a policy, a schema that the API refuses in a drain is not asked for in another form", () =>
     Effect.gen(function*() {
       const point = Claude.object(Schema.Struct({ x: Schema.Finite }), "Where?")
-      const running = yield* Effect.forkChild(Effect.flip(point), start)
-      yield* TestClock.adjust("1 second")
-      yield* Effect.forkChild(stop, start)
-      yield* TestClock.adjust("1 minute")
-      assert.include(yield* Fiber.join(running), { _tag: "InvalidRequest", status: 400 })
-      assert.lengthOf(yield* FakeClaude.received, 1)
+      assert.include(yield* failingInDrain(point), { _tag: "InvalidRequest", status: 400 })
     }).pipe(Effect.provide(guarded(Guards.standard, [
       Faults.delayed(
         Faults.fails(400, "invalid_request_error", "output_config.format.schema: schema is too complex"),
